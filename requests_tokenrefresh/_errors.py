@@ -1,0 +1,104 @@
+"""What a caller can get instead of a response: the exception tree.
+
+Every error is a `requests.RequestException`, so code that already guards its requests
+keeps guarding them. No error carries a token in its message, its repr or its pickle.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import requests
+from urllib3 import HTTPResponse
+
+
+def local_unauthorized(request: requests.PreparedRequest | None = None) -> requests.Response:
+    """Return a 401 made here, for a *request* that was never sent.
+
+    It reads like an answer from a server (status, reason, an empty body) for code that tests
+    `status_code`, and it is told apart by `.headers`, which is empty.
+    """
+    response = requests.Response()
+    response.status_code = requests.codes.unauthorized
+    response.reason = "Unauthorized"
+    response.raw = HTTPResponse(body=BytesIO(), status=401, preload_content=False)
+    if request is not None:
+        response.request = request
+        response.url = request.url or ""
+    return response
+
+
+class TokenRefreshError(requests.RequestException):
+    """The base of everything this package raises while a request is on its way.
+
+    An instance belongs to one thread: where several threads share a failure, each raises an
+    object of its own, with the shared cause as `__cause__`.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The request and the response stay behind: a body may not pickle, and the request that
+        # was sent carries the token in its Authorization header.
+        facts = {k: v for k, v in vars(self).items() if k not in ("request", "response")}
+        return type(self), self.args, facts
+
+
+class LoginRequiredError(TokenRefreshError, requests.HTTPError):
+    """The login is over: somebody has to log in again; waiting does not help.
+
+    A refresher raises it, with a *reason*, to say that its refusal is permanent.
+
+    Attributes:
+        reason: One word for programs: ``invalid_grant`` (the token endpoint refused the refresh
+            token), ``no_refresh_token`` (there is nothing to refresh with), ``no_token`` (nobody
+            has logged in yet), ``trial_refused`` (a new token was answered 401 on its first use),
+            ``logged_out`` (`logout()` was called), ``logged_out_elsewhere`` (the shared store has
+            been emptied by another process), or a word of the refresher's own.
+        response: Always a 401: the one this caller was answered, or one made here if
+            nothing was sent.
+    """
+
+    response: requests.Response
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "login_required",
+        response: requests.Response | None = None,
+    ) -> None:
+        super().__init__(
+            message, response=local_unauthorized() if response is None else response
+        )
+        self.reason = reason
+
+
+class RefreshFailedError(TokenRefreshError):
+    """No new token could be had, and the login is not over: try again later.
+
+    A refresher raises it for anything short of a refusal: the token endpoint was unreachable,
+    answered 5xx or 429, or its reply made no sense. `__cause__` says which.
+
+    Attributes:
+        retry_after: Seconds until another attempt is worth while; None if nobody said.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RefreshTimeoutError(TokenRefreshError, requests.Timeout):
+    """Somebody else's refresh took longer than this caller may wait (`wait_timeout`)."""
+
+
+class TokenStoreError(TokenRefreshError):
+    """The token store could not be read or written; what it holds is as it was."""
+
+
+class StoreLockTimeoutError(TokenStoreError, requests.Timeout):
+    """The store's lock stayed with another process longer than this caller may wait."""
+
+
+class InsecureTransportError(TokenRefreshError):
+    """A token would have travelled over plain http to another machine (RFC 6750 section 5.3)."""
