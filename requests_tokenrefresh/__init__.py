@@ -1,0 +1,37 @@
+"""One token refresh for all threads and processes: an adapter for `requests`."""
+
+from . import _events as events
+from ._adapter import TokenRefreshAdapter
+from ._errors import (
+    InsecureTransportError,
+    LoginRequiredError,
+    RefreshFailedError,
+    RefreshTimeoutError,
+    StoreLockTimeoutError,
+    TokenRefreshError,
+    TokenStoreError,
+)
+from ._source import TokenSource
+from ._token import Token
+from .refreshers import ClientCredentialsGrant, JSONRefresh, RefreshTokenGrant
+from .stores import FileTokenStore, MemoryTokenStore, TokenStore
+
+__all__ = [
+    "ClientCredentialsGrant",
+    "FileTokenStore",
+    "InsecureTransportError",
+    "JSONRefresh",
+    "LoginRequiredError",
+    "MemoryTokenStore",
+    "RefreshFailedError",
+    "RefreshTimeoutError",
+    "RefreshTokenGrant",
+    "StoreLockTimeoutError",
+    "Token",
+    "TokenRefreshAdapter",
+    "TokenRefreshError",
+    "TokenSource",
+    "TokenStore",
+    "TokenStoreError",
+    "events",
+]

@@ -67,9 +67,7 @@ class LoginRequiredError(TokenRefreshError, requests.HTTPError):
         reason: str = "login_required",
         response: requests.Response | None = None,
     ) -> None:
-        super().__init__(
-            message, response=local_unauthorized() if response is None else response
-        )
+        super().__init__(message, response=local_unauthorized() if response is None else response)
         self.reason = reason
 
 
@@ -102,3 +100,20 @@ class StoreLockTimeoutError(TokenStoreError, requests.Timeout):
 
 class InsecureTransportError(TokenRefreshError):
     """A token would have travelled over plain http to another machine (RFC 6750 section 5.3)."""
+
+
+def says_invalid_grant(error: Exception) -> bool:
+    """Return whether another library's *error* is a refused refresh token (RFC 6749 section 5.2).
+
+    Understood are the errors of oauthlib and Authlib, whose `error` is the code, and what
+    `response.raise_for_status()` raises when the response is an error reply in JSON.
+    """
+    if getattr(error, "error", None) == "invalid_grant":
+        return True
+    if not isinstance(error, requests.HTTPError) or error.response is None:
+        return False
+    try:
+        reply = error.response.json()
+    except (requests.RequestException, ValueError, RecursionError):
+        return False
+    return isinstance(reply, dict) and reply.get("error") == "invalid_grant"

@@ -1,0 +1,258 @@
+"""`TokenRefreshAdapter`: what is mounted. A request flows through this file from top to bottom."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+from requests.adapters import (
+    DEFAULT_POOLBLOCK,
+    DEFAULT_POOLSIZE,
+    DEFAULT_RETRIES,
+    BaseAdapter,
+    HTTPAdapter,
+)
+from urllib3.util.retry import Retry
+
+from ._challenge import rejects_token
+from ._errors import LoginRequiredError, TokenRefreshError, local_unauthorized
+from ._events import ReplayEnded, ReplayStarted, TokenRejected
+from ._replay import body_position, rewind, set_aside, spooled, with_authorization, with_cookies
+from ._source import TokenSource
+from ._token import Token
+
+_log = logging.getLogger("requests_tokenrefresh")
+
+_MOST_REPLAYS = 2  # the second only if the token of the first has grown old meanwhile
+
+
+class TokenRefreshAdapter(HTTPAdapter):
+    """Sends requests with the token of a `TokenSource`, and survives its expiry.
+
+    Mount it: ``session.mount("https://api.example.com/", TokenRefreshAdapter(tokens))``. Requests
+    to other origins than the source's, and those that carry an ``Authorization`` of another scheme
+    than Bearer, pass through untouched. Safe from any thread, as far as the session is; several
+    adapters may share one source.
+
+    Args:
+        tokens: The login.
+        transport: The adapter that sends, if it is not this one: whatever was mounted before
+            (``session.get_adapter(url)``), with its TLS settings, cache or socket.
+        is_rejected: Whether an answer to a request with our token means that the token is no
+            longer good. By default a 401, unless its ``WWW-Authenticate`` says
+            ``insufficient_scope`` or asks only for another scheme (RFC 6750 section 3).
+        spool_bodies: Bytes of a body that can be sent only once (an iterator, a pipe) to read into
+            memory before sending, so that it can be replayed. 0: none is; such a request gets its
+            401, and the token is refreshed for the next one.
+        pool_connections, pool_maxsize, max_retries, pool_block: As in `HTTPAdapter`; without
+            *transport* only, which has its own.
+
+    Raises:
+        TypeError, ValueError: An argument is not what it should be.
+    """
+
+    __attrs__ = [  # noqa: RUF012 - as HTTPAdapter declares it; what pickle keeps
+        *HTTPAdapter.__attrs__,
+        "_source",
+        "_transport",
+        "_is_rejected",
+        "_spool_bodies",
+    ]
+
+    def __init__(
+        self,
+        tokens: TokenSource,
+        *,
+        transport: BaseAdapter | None = None,
+        is_rejected: Callable[[requests.Response], bool] = rejects_token,
+        spool_bodies: int = 0,
+        pool_connections: int = DEFAULT_POOLSIZE,
+        pool_maxsize: int = DEFAULT_POOLSIZE,
+        max_retries: Retry | int = DEFAULT_RETRIES,
+        pool_block: bool = DEFAULT_POOLBLOCK,
+    ) -> None:
+        if not isinstance(tokens, TokenSource):
+            raise TypeError(
+                "tokens is a TokenSource (make one, and share it between adapters), "
+                f"got {type(tokens).__name__}"
+            )
+        if transport is not None and not isinstance(transport, BaseAdapter):
+            raise TypeError(
+                "transport is the adapter that sends, such as session.get_adapter(url), "
+                f"got {type(transport).__name__}"
+            )
+        if spool_bodies < 0:
+            raise ValueError(f"spool_bodies is a number of bytes, 0 or more, got {spool_bodies!r}")
+        super().__init__(pool_connections, pool_maxsize, max_retries, pool_block)
+        self._source = tokens
+        self._transport = transport
+        self._is_rejected = is_rejected
+        self._spool_bodies = spool_bodies
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
+        verify: bool | str = True,
+        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send *request* with a good token; its answer is never a 401 that a refresh could spare.
+
+        The arguments are `HTTPAdapter.send`'s, and a replay has the same. *request* itself is not
+        changed.
+
+        Raises:
+            LoginRequiredError: The login is over, and `when_logged_out` is ``"raise"``.
+            RefreshFailedError: No new token can be had now.
+            RefreshTimeoutError: Another thread's refresh took too long.
+            TokenStoreError: The store failed.
+            requests.RequestException: As without this adapter.
+        """
+        how = {
+            "stream": stream,
+            "timeout": timeout,
+            "verify": verify,
+            "cert": cert,
+            "proxies": proxies,
+        }
+        if not self._takes_a_token(request):
+            return self._transmit(request, how)
+        try:
+            token = self._source.token()
+        except LoginRequiredError as error:
+            return self._without_login(request, error, how)
+        except TokenRefreshError as error:
+            error.request = request
+            raise
+        if self._spool_bodies:
+            request = spooled(request, self._spool_bodies)
+        position = body_position(request.body)
+        response = self._transmit(with_authorization(request, token.authorization), how)
+        if not self._is_rejected(response):
+            if response.status_code != requests.codes.unauthorized:
+                self._source.accept(token)
+            return response
+        self._source.tell(TokenRejected, replay=False)
+        if self._source.trusts(token):
+            return response
+        return self._answer_for_rejected(request, position, token, response, how)
+
+    def close(self) -> None:
+        """Close the connections, those of *transport* included."""
+        if self._transport is not None:
+            self._transport.close()
+        super().close()
+
+    def _takes_a_token(self, request: requests.PreparedRequest) -> bool:
+        if not self._source.origins.allow(request.url or "") or self._source.refreshing_here():
+            return False
+        authorization = request.headers.get("Authorization")
+        if authorization is None:
+            return True
+        if isinstance(authorization, bytes):
+            authorization = authorization.decode("latin-1")
+        scheme = authorization.partition(" ")[0]
+        if scheme.lower() == "bearer":
+            return True
+        _log.debug("a request with an Authorization of its own (%s) passes through", scheme)
+        return False
+
+    def _transmit(
+        self, request: requests.PreparedRequest, how: dict[str, Any]
+    ) -> requests.Response:
+        if self._transport is not None:
+            return self._transport.send(request, **how)
+        return super().send(request, **how)
+
+    def _without_login(
+        self, request: requests.PreparedRequest, error: LoginRequiredError, how: dict[str, Any]
+    ) -> requests.Response:
+        """Answer a request that cannot have a token, as `when_logged_out` has it."""
+        if self._source.when_logged_out == "detach":
+            return self._transmit(request, how)
+        return self._logged_out(error, request, local_unauthorized(request))
+
+    def _logged_out(
+        self,
+        error: LoginRequiredError,
+        request: requests.PreparedRequest,
+        response: requests.Response,
+    ) -> requests.Response:
+        if self._source.when_logged_out != "raise":
+            return response
+        error.request, error.response = request, response
+        raise error
+
+    def _answer_for_rejected(
+        self,
+        request: requests.PreparedRequest,
+        position: Any,
+        token: Token,
+        response: requests.Response,
+        how: dict[str, Any],
+    ) -> requests.Response:
+        """Refresh and replay: what is returned is the last answer, the 401s are its history."""
+        rejections: list[requests.Response] = []
+        try:
+            while len(rejections) < _MOST_REPLAYS:
+                set_aside(response)
+                rejections.append(response)
+                if not rewind(request.body, position):
+                    return self._refresh_for_the_next(request, token, response)
+                token = self._source.reject(token)
+                request = with_cookies(request, response)
+                response, refused = self._replay(request, token, how)
+                response.history = [*rejections, *response.history]
+                if not refused or not self._source.refuse(token):
+                    return response
+        except LoginRequiredError as error:
+            return self._logged_out(error, request, response)
+        except TokenRefreshError as error:
+            error.request = request
+            raise
+        return response
+
+    def _replay(
+        self, request: requests.PreparedRequest, token: Token, how: dict[str, Any]
+    ) -> tuple[requests.Response, bool]:
+        """Send *request* with a new token, and report what became of the token.
+
+        Whoever leads the flight is on trial here, and others wait for the verdict: there is one on
+        every way out.
+        """
+        self._source.tell(ReplayStarted, trial=self._source.on_trial(token))
+        verdict = "none"
+        try:
+            response = self._transmit(with_authorization(request, token.authorization), how)
+            refused = self._is_rejected(response)
+            if refused:
+                verdict = "refused"
+                self._source.tell(TokenRejected, replay=True)
+            elif response.status_code != requests.codes.unauthorized:
+                verdict = "accepted"
+                self._source.accept(token)
+        finally:
+            if verdict == "none":
+                self._source.give_up(token)
+            self._source.tell(ReplayEnded, verdict=verdict)
+        return response, refused
+
+    def _refresh_for_the_next(
+        self, request: requests.PreparedRequest, token: Token, response: requests.Response
+    ) -> requests.Response:
+        _log.warning(
+            "the body of a %s request was sent once and cannot be sent again, so its caller gets "
+            "the 401; pass bytes or a file, or spool_bodies=BYTES to the adapter",
+            request.method,
+        )
+        try:
+            self._source.refresh(token)
+        except LoginRequiredError:
+            raise
+        except TokenRefreshError as error:
+            _log.warning("nor could the token be refreshed for the next request: %s", error)
+        return response

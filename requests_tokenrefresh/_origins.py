@@ -1,0 +1,162 @@
+"""Where a token may go: origins compared whole, and never over plain http to another machine.
+
+A mount prefix is no proof: ``https://api.example.com`` also matches
+``https://api.example.com.evil.com/`` and ``https://api.example.com@evil.com/``, and a redirect
+comes back through the adapter with whatever URL the server made up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+
+from urllib3.util import Url, parse_url
+
+from requests_tokenrefresh._errors import InsecureTransportError
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Scheme, host and port in characters that no two parsers read differently. requests connects by
+# urlsplit or by urllib3's parse_url, depending on its version, and they disagree about
+# `http://a:1\@b:2/`, percent-encoding, zone ids, tabs and line ends. None of these stands here,
+# nor does a user name.
+_PLAIN = re.compile(
+    r"""
+    https?://
+    (?: [a-z0-9_\u0080-\U0010ffff][a-z0-9_.\-\u0080-\U0010ffff]*  # a name, or an IPv4 address
+      | \[ [0-9a-f:.]+ \]                                         # an IPv6 address
+    )
+    (?: : [1-9][0-9]* )?
+    (?= [/?#] | \Z )
+    """,
+    # ASCII: otherwise IGNORECASE finds an s in U+017F and a k in U+212A.
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+
+# Not *.localhost, which a resolver may ask the network for (RFC 6761 section 6.3 is a SHOULD).
+_LOOPBACK = ip_network("127.0.0.0/8"), ip_network("::1/128")
+
+
+def require_secure(url: str) -> None:
+    """Return if *url* is one that a secret may be sent to.
+
+    That is https, or http to ``localhost``, 127.0.0.0/8 or ``[::1]`` (RFC 8252 section 8.3).
+
+    Raises:
+        ValueError: It is not an absolute http or https URL, or its host is not written plainly:
+            beside a user name, or in a way that two parsers could read differently. The message
+            repeats the URL only if it cannot hold a secret.
+        InsecureTransportError: It is plain http to another machine.
+    """
+    _require_secure("the URL", _parse("the URL", url))
+
+
+@dataclass(frozen=True, init=False)
+class Origins:
+    """The origins (RFC 6454 section 4) that a token may be sent to. Safe from any thread.
+
+    Args:
+        origins: Each ``scheme://host[:port]``. A Unicode host means what requests makes of it
+            (IDNA); other spellings of a host (a dot at the end, another form of an IP address)
+            are other hosts.
+
+    Attributes:
+        origins: The same in normal form: lower case, IDNA, no default port, sorted.
+
+    Raises:
+        TypeError: *origins* is not a list of strings.
+        ValueError: It is empty, or one is not an origin; the message says which.
+        InsecureTransportError: One is plain http to another machine.
+    """
+
+    origins: tuple[str, ...]
+    _pattern: re.Pattern[str] = field(repr=False, compare=False)
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        if isinstance(origins, str | bytes) or not isinstance(origins, Iterable):
+            raise TypeError(
+                'origins is a list, such as ["https://api.example.com"], '
+                f"got {type(origins).__name__}"
+            )
+        parsed = [_parse_origin(f"origins[{n}]", origin) for n, origin in enumerate(origins)]
+        if not parsed:
+            raise ValueError(
+                "origins is empty, so the token could go nowhere: "
+                'pass the servers it is for, such as ["https://api.example.com"]'
+            )
+        spellings = "|".join(sorted({_spellings(origin) for origin in parsed}))
+        pattern = re.compile(rf"(?:{spellings})(?=[/?#]|\Z)", re.IGNORECASE | re.ASCII)
+        object.__setattr__(self, "origins", tuple(sorted({origin.url for origin in parsed})))
+        object.__setattr__(self, "_pattern", pattern)
+
+    def allow(self, url: str) -> bool:
+        """Return whether every parser sends a request for *url* to one of the origins.
+
+        Every request asks, so this is one match instead of two parsers: a URL that starts with
+        an origin as in `_PLAIN`, up to the ``/``, ``?`` or ``#`` that ends any authority (RFC
+        3986 section 3.2), goes there by all of them. Anything else gets no token.
+        """
+        return self._pattern.match(url) is not None
+
+
+def _parse_origin(name: str, origin: str) -> Url:
+    parsed = _parse(name, origin)
+    if parsed.path not in (None, "/") or parsed.query is not None or parsed.fragment is not None:
+        raise ValueError(
+            f"{name} has something after the host, and an origin is only scheme://host[:port] "
+            "(which paths take part is decided by where the adapter is mounted): "
+            f"pass {_origin(parsed).url!r}"
+        )
+    _require_secure(name, parsed)
+    return _origin(parsed)
+
+
+def _parse(name: str, url: str) -> Url:
+    """Read *url* as requests prepares it, IDNA included."""
+    if isinstance(url, str) and _PLAIN.match(url):
+        with contextlib.suppress(ValueError):  # a port or an address out of range, not IDNA
+            return parse_url(url)
+    raise ValueError(
+        f"{name} is not an http or https URL with a plain host, {_shown(url)}: "
+        "pass something like 'https://api.example.com', without user name, wildcard or escapes"
+    )
+
+
+def _require_secure(name: str, parsed: Url) -> None:
+    if parsed.scheme == "http" and not _is_loopback(parsed.host or ""):
+        raise InsecureTransportError(
+            f"{name} is plain http, over which everybody on the way can read a token: use "
+            f"https for {parsed.host} (http is for localhost, 127.0.0.0/8 and [::1])"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return any(address in network for network in _LOOPBACK)
+
+
+def _origin(parsed: Url) -> Url:
+    port = None if parsed.port == _DEFAULT_PORTS[parsed.scheme or ""] else parsed.port
+    return Url(scheme=parsed.scheme, host=parsed.host, port=port)
+
+
+def _spellings(origin: Url) -> str:
+    """Return the pattern of *origin*, with the default port or without it."""
+    port = "" if origin.port else f"(?::{_DEFAULT_PORTS[origin.scheme or '']})?"
+    return re.escape(origin.url) + port
+
+
+def _shown(url: object) -> str:
+    if not isinstance(url, str):
+        return f"got {type(url).__name__}"
+    if "@" in url or "?" in url or "#" in url:
+        return "and is not repeated here because it may hold a secret"
+    return f"got {url!r}"

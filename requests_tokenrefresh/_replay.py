@@ -1,0 +1,212 @@
+"""Sending a request again: may it be, from where, with which cookies, over which connection."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from typing import Any
+
+import requests
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, get_cookie_header
+from urllib3 import HTTPResponse
+from urllib3.exceptions import HTTPError
+
+_MOST_SET_ASIDE = 64 * 1024  # bytes of a 401 that are worth keeping its connection for
+_LONGEST_SET_ASIDE = 1.0  # seconds, likewise
+_READ_AT_ONCE = 16 * 1024  # bytes
+
+
+# -- The body ----------------------------------------------------------------------------------
+
+
+def body_position(body: Any) -> Any:
+    """Return where the caller's file stands, or None for what has no position.
+
+    To be asked before the first send; `rewind` takes it back there. That need not be 0: whoever
+    has read a header line off a file sends the rest.
+    """
+    if body is None or isinstance(body, bytes | str) or not hasattr(body, "seek"):
+        return None
+    try:
+        return body.tell()
+    except (AttributeError, OSError, ValueError):  # not a file, a pipe, a closed file
+        return None
+
+
+def rewind(body: Any, position: Any) -> bool:
+    """Make *body* ready to be sent again from *position*; return False if it cannot be."""
+    if body is None or isinstance(body, bytes | str):
+        return True
+    if position is not None:
+        try:
+            body.seek(position)
+        except (OSError, ValueError):
+            return False
+        return True
+    # Without a position: an iterable that makes a new iterator each time (a list, a class with
+    # a generator for its __iter__) starts over by itself; an iterator does not, nor does a stream.
+    return not hasattr(body, "read") and isinstance(body, Iterable) and iter(body) is not body
+
+
+class _Spooled:
+    """A body that was read up front: a new iterator over the same pieces each time."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._pieces)
+
+
+class _PartlySpooled:
+    """A body too large to spool: what was read of it, then the rest, once."""
+
+    def __init__(self, pieces: list[bytes], rest: Iterator[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = rest
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        return next(self._rest)
+
+
+def spooled(request: requests.PreparedRequest, limit: int) -> requests.PreparedRequest:
+    """Return *request* with up to *limit* bytes of a body that could be sent only once in memory.
+
+    A longer body is sent as it comes and cannot be replayed. The caller's request is not changed.
+    """
+    body: Any = request.body
+    if rewind(body, body_position(body)):
+        return request
+    source = _pieces(body)
+    pieces: list[bytes] = []
+    size = 0
+    for piece in source:
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            return _with_body(request, _PartlySpooled(pieces, source))
+    return _with_body(request, _Spooled(pieces))
+
+
+def _pieces(body: Any) -> Iterator[bytes]:
+    chunks = iter(lambda: body.read(_READ_AT_ONCE), body.read(0)) if hasattr(body, "read") else body
+    for chunk in chunks:
+        yield chunk.encode() if isinstance(chunk, str) else chunk
+
+
+def _with_body(request: requests.PreparedRequest, body: Any) -> requests.PreparedRequest:
+    spooled_request = copy.copy(request)
+    spooled_request.body = body
+    return spooled_request
+
+
+# -- The request -------------------------------------------------------------------------------
+
+
+def with_authorization(request: requests.PreparedRequest, value: str) -> requests.PreparedRequest:
+    """Return a copy of *request* with *value* as its ``Authorization``.
+
+    The copy is shallow, but for the headers: every request pays for it. `PreparedRequest.copy`
+    copies the cookies too.
+    """
+    authorized = copy.copy(request)
+    authorized.headers = request.headers.copy()
+    authorized.headers["Authorization"] = value
+    return authorized
+
+
+def with_cookies(
+    request: requests.PreparedRequest, answer: requests.Response
+) -> requests.PreparedRequest:
+    """Return *request* with the cookies that *answer* set: a server that binds the next attempt to
+    a cookie (a CSRF token, a load balancer's) sees it, as it would from a browser."""
+    if not answer.cookies:
+        return request
+    again = request.copy()
+    jar = RequestsCookieJar() if again._cookies is None else again._cookies
+    own_header = again.headers.pop("Cookie", None)
+    if own_header != get_cookie_header(jar, again):
+        return request  # the caller wrote that header, and the caller's word is last
+    extract_cookies_to_jar(jar, answer.request, answer.raw)
+    again.prepare_cookies(jar)
+    return again
+
+
+# -- The answer that a replay follows ----------------------------------------------------------
+
+
+def set_aside(answer: requests.Response) -> None:
+    """Read the rest of *answer* into memory and give its connection back, to serve the replay.
+
+    The caller may still get it (in `response.history`, or with an error), and finds it as readable
+    as it was. What is long or slow is not worth a connection: that one is closed, and the
+    answer ends where the reading did.
+    """
+    raw = answer.raw
+    if not isinstance(raw, HTTPResponse):
+        with contextlib.suppress(requests.RequestException):
+            answer.content  # noqa: B018 - reads it, as a transport of its own kind knows how
+        return
+    content = _read_rest(raw)
+    answer.raw = HTTPResponse(
+        body=BytesIO(content),
+        headers=raw.headers,
+        status=raw.status,
+        version=raw.version,
+        reason=raw.reason,
+        preload_content=False,
+        decode_content=False,
+        # requests takes the cookies from here, and nowhere else.
+        original_response=raw._original_response,
+        enforce_content_length=False,
+    )
+
+
+def _read_rest(raw: HTTPResponse) -> bytes:
+    ends = time.monotonic() + _LONGEST_SET_ASIDE
+    content = b""
+    with _cut_short(raw), contextlib.suppress(HTTPError, OSError):
+        while len(content) < _MOST_SET_ASIDE and _limit_next_read(raw, ends):
+            piece = raw.read1(_READ_AT_ONCE, decode_content=False)
+            content += piece
+            if not piece:
+                raw.release_conn()
+                return content
+    raw.close()
+    raw.release_conn()  # a pool that blocks counts it
+    return content
+
+
+def _limit_next_read(raw: HTTPResponse, ends: float) -> bool:
+    """Let the socket wait for no longer than is left; urllib3 sets it anew with each request."""
+    remaining = ends - time.monotonic()
+    sock = getattr(raw.connection, "sock", None)
+    if sock is not None and remaining > 0:
+        sock.settimeout(remaining)
+    return remaining > 0
+
+
+@contextlib.contextmanager
+def _cut_short(raw: HTTPResponse) -> Iterator[None]:
+    """End reading in time where there is no socket to set: the connection's last answer took it.
+
+    That socket serves nobody after this, so shutting it down from another thread disturbs nobody.
+    """
+    if raw.connection is None or getattr(raw.connection, "sock", None) is not None:
+        yield
+        return
+    timer = threading.Timer(_LONGEST_SET_ASIDE, raw.shutdown)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,40 @@
+"""Servers that are gone when their test ends, and patience on a busy machine."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import hypothesis
+import pytest
+
+from tests.support.servers import Handler, HTTPServer, RawServer
+
+# An example may be slow because the machine is busy, which says nothing about the code.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
+
+
+@pytest.fixture
+def http_server() -> Iterator[Callable[..., HTTPServer]]:
+    """Start an `HTTPServer`: ``http_server(handler, host="127.0.0.1")``."""
+    with contextlib.ExitStack() as servers:
+
+        def start(handler: Handler, *, host: str = "127.0.0.1") -> HTTPServer:
+            return servers.enter_context(HTTPServer(handler, host=host))
+
+        yield start
+
+
+@pytest.fixture
+def raw_server() -> Iterator[Callable[..., RawServer]]:
+    """Start a `RawServer`: ``raw_server(script, host="127.0.0.1")``."""
+    with contextlib.ExitStack() as servers:
+
+        def start(script: Callable[[socket.socket], None], *, host: str = "127.0.0.1") -> RawServer:
+            return servers.enter_context(RawServer(script, host=host))
+
+        yield start

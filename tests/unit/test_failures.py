@@ -1,0 +1,308 @@
+"""Rule 6: failure is shared, and has two kinds."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+import requests
+from oauthlib.oauth2 import InvalidGrantError
+from requests_tokenrefresh import (
+    LoginRequiredError,
+    RefreshFailedError,
+    Token,
+    TokenRefreshError,
+)
+from requests_tokenrefresh._events import LoggedOut, RefreshEnded
+
+from tests.support.logins import Clock, Heard, Refresher, make_source, wait_for_waiters
+from tests.support.threads import start_together
+
+
+def refused() -> LoginRequiredError:
+    return LoginRequiredError("the token endpoint refused it", reason="invalid_grant")
+
+
+# -- permanent ---------------------------------------------------------------------------------
+
+
+def test_a_permanent_failure_is_asked_for_once_ever() -> None:
+    """All who wait fail together, and so does everybody after them, without another request."""
+    reasons: list[str] = []
+    heard, refresher = Heard(), Refresher(refused())
+    refresher.gate.clear()
+    source = make_source(refresher, on_logout=reasons.append, listeners=[heard])
+    old = source.token()
+    callers = start_together(30, lambda: source.refresh(old))
+    wait_for_waiters(source, 29)
+    refresher.gate.set()
+    errors: list[Any] = [outcome.error for outcome in callers.outcomes()]
+    for attempt in (source.token, lambda: source.refresh(old), lambda: source.reject(old)):
+        with pytest.raises(LoginRequiredError) as later:
+            attempt()
+        errors.append(later.value)
+    assert {error.reason for error in errors} == {"invalid_grant"}
+    assert {error.response.status_code for error in errors} == {401}
+    assert len({id(error) for error in errors}) == 33
+    assert len({id(error.__cause__) for error in errors}) == 1
+    assert len(refresher.calls) == 1
+    assert reasons == ["invalid_grant"]
+    assert [event.reason for event in heard.of(LoggedOut)] == ["invalid_grant"]  # type: ignore[attr-defined]
+    assert source._store.load() is None
+
+
+def test_login_ends_the_latch() -> None:
+    source = make_source(Refresher(refused()))
+    with pytest.raises(LoginRequiredError):
+        source.refresh(source.token())
+    source.login(Token("another"))
+    assert source.token().access_token == "another"
+
+
+def test_an_on_logout_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_reason: str) -> None:
+        raise ZeroDivisionError
+
+    source = make_source(on_logout=broken)
+    source.logout()
+    assert "on_logout raised" in caplog.text
+
+
+def error_reply(status: int, body: bytes) -> requests.HTTPError:
+    response = requests.Response()
+    response.status_code = status
+    response._content = body
+    return requests.HTTPError("400 Client Error", response=response)
+
+
+class AuthlibsError(Exception):
+    error = "invalid_grant"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [InvalidGrantError(), AuthlibsError(), error_reply(400, b'{"error": "invalid_grant"}')],
+    ids=["oauthlib", "authlib", "raise_for_status"],
+)
+def test_invalid_grant_is_understood_from_other_libraries(error: Exception) -> None:
+    source = make_source(Refresher(error))
+    with pytest.raises(LoginRequiredError) as caught:
+        source.refresh(source.token())
+    assert caught.value.reason == "invalid_grant"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        error_reply(400, b'{"error": "invalid_client"}'),
+        error_reply(400, b'["invalid_grant"]'),
+        error_reply(502, b"<html>"),
+        requests.HTTPError("no response"),
+        KeyError("access_token"),
+    ],
+    ids=["another code", "a list", "html", "no response", "a bug"],
+)
+def test_anything_else_a_refresher_raises_is_transient(error: Exception) -> None:
+    source = make_source(Refresher(error))
+    with pytest.raises(RefreshFailedError) as caught:
+        source.refresh(source.token())
+    assert caught.value.__cause__ is not None
+    assert caught.value.__cause__.__cause__ is error
+
+
+def test_a_refreshers_message_is_not_repeated(caplog: pytest.LogCaptureFixture) -> None:
+    """It may hold a URL or a form with secrets in it; the cause is there for whoever may look."""
+    source = make_source(Refresher(ValueError("refresh_token=s3cret")))
+    with pytest.raises(RefreshFailedError, match="^ValueError while getting a new token$") as caught:
+        source.refresh(source.token())
+    assert "s3cret" not in caplog.text + repr(caught.value)
+
+
+def test_a_refresher_that_cannot_do_without_a_token_says_so() -> None:
+    source = make_source(lambda token: token.refresh_token, logged_in=False)
+    with pytest.raises(RefreshFailedError, match="nobody has logged in yet"):
+        source.token()
+
+
+@pytest.mark.parametrize("reply", [{}, {"access_token": "a\r\nb"}, 7, {"access_token": ""}])
+def test_a_reply_without_a_usable_token_is_transient(reply: object) -> None:
+    source = make_source(lambda _: reply)
+    with pytest.raises(RefreshFailedError, match="ValueError while getting a new token"):
+        source.refresh(source.token())
+
+
+def test_having_no_token_is_no_logout() -> None:
+    """Nobody has logged in: no login ends, and the store may hold one the next time."""
+    reasons: list[str] = []
+    nothing = LoginRequiredError("there is no token; log in first", reason="no_token")
+    refresher = Refresher(nothing)
+    source = make_source(refresher, logged_in=False, on_logout=reasons.append)
+    with pytest.raises(LoginRequiredError, match="log in first"):
+        source.token()
+    source._store.save(Token("stored", issued_at=0))
+    assert source.token().access_token == "stored"
+    assert reasons == []
+
+
+# -- transient ---------------------------------------------------------------------------------
+
+
+def unreachable(retry_after: float | None = None) -> RefreshFailedError:
+    return RefreshFailedError("the token endpoint did not answer", retry_after=retry_after)
+
+
+def test_a_transient_failure_is_shared_by_all_its_waiters() -> None:
+    refresher = Refresher(unreachable())
+    refresher.gate.clear()
+    source = make_source(refresher)
+    old = source.token()
+    callers = start_together(30, lambda: source.refresh(old))
+    wait_for_waiters(source, 29)
+    refresher.gate.set()
+    errors: list[Any] = [outcome.error for outcome in callers.outcomes()]
+    assert {type(error) for error in errors} == {RefreshFailedError}
+    assert len({id(error) for error in errors}) == 30
+    assert len({id(error.__cause__) for error in errors}) == 1
+    assert len(refresher.calls) == 1
+
+
+def test_until_the_backoff_has_passed_callers_fail_fast() -> None:
+    clock, refresher = Clock(), Refresher(unreachable(), unreachable())
+    source = make_source(refresher, clock=clock, random=lambda: 1.0)
+    old = source.token()
+    for attempt, wait in ((1, 0.5), (2, 1.0)):
+        with pytest.raises(RefreshFailedError) as leader:
+            source.refresh(old)
+        assert leader.value.retry_after == wait
+        clock.advance(wait - 0.25)
+        with pytest.raises(RefreshFailedError) as fast:
+            source.token()
+        assert fast.value.retry_after == 0.25
+        assert fast.value.__cause__ is leader.value.__cause__
+        assert len(refresher.calls) == attempt
+        clock.advance(0.25)
+    assert source.token().access_token == "access-3"
+
+
+def test_the_backoff_doubles_up_to_thirty_seconds_and_begins_anew_after_a_success() -> None:
+    clock, refresher = Clock(), Refresher(*[unreachable() for _ in range(8)])
+    source = make_source(refresher, clock=clock, random=lambda: 1.0)
+    token = source.token()
+
+    def failed() -> float | None:
+        with pytest.raises(RefreshFailedError) as caught:
+            source.refresh(token)
+        clock.advance(caught.value.retry_after or 0)
+        return caught.value.retry_after
+
+    assert [failed() for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    token = source.refresh(token)
+    refresher.answers.append(unreachable())
+    assert failed() == 0.5
+
+
+def test_the_backoff_has_full_jitter() -> None:
+    source = make_source(Refresher(unreachable()), random=lambda: 0.125)
+    with pytest.raises(RefreshFailedError) as caught:
+        source.refresh(source.token())
+    assert caught.value.retry_after == 0.5 * 0.125
+
+
+def test_what_the_server_says_about_retrying_is_followed() -> None:
+    clock, refresher = Clock(), Refresher(unreachable(retry_after=120))
+    source = make_source(refresher, clock=clock)
+    old = source.token()
+    with pytest.raises(RefreshFailedError):
+        source.refresh(old)
+    clock.advance(119)
+    with pytest.raises(RefreshFailedError) as caught:
+        source.refresh(old)
+    assert caught.value.retry_after == 1
+    assert len(refresher.calls) == 1
+
+
+def test_a_rejected_token_is_not_sent_while_the_refresh_fails() -> None:
+    source = make_source(Refresher(unreachable()))
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    with pytest.raises(RefreshFailedError):
+        source.token()
+
+
+def test_logging_in_ends_the_backoff() -> None:
+    source = make_source(Refresher(unreachable()))
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    source.login("another")
+    assert source.refresh(source.token()).access_token == "access-2"
+
+
+def test_what_a_flight_ends_with_is_told() -> None:
+    heard = Heard()
+    source = make_source(Refresher(unreachable(0.0), refused()), listeners=[heard])
+    for _ in range(2):
+        with pytest.raises(TokenRefreshError):
+            source.refresh(source.token() if source._rejected is None else source._rejected)
+    assert [event.outcome for event in heard.of(RefreshEnded)] == ["transient", "permanent"]  # type: ignore[attr-defined]
+
+
+# -- unattended login --------------------------------------------------------------------------
+
+
+def test_without_a_token_the_unattended_login_is_used() -> None:
+    refresher, login = Refresher(), Refresher()
+    source = make_source(refresher, login=login, logged_in=False)
+    assert source.token().access_token == "access-1"
+    assert (len(login.calls), len(refresher.calls)) == (1, 0)
+    assert source._store.load() == source.token()
+
+
+def test_a_permanent_refusal_leads_to_the_unattended_login() -> None:
+    reasons: list[str] = []
+    heard = Heard()
+    refresher, login = Refresher(refused()), Refresher({"access_token": "vault", "expires_in": 60})
+    source = make_source(refresher, login=login, on_logout=reasons.append, listeners=[heard])
+    assert source.refresh(source.token()).access_token == "vault"
+    assert (len(login.calls), len(refresher.calls), reasons) == (1, 1, [])
+    assert [event.outcome for event in heard.of(RefreshEnded)] == ["logged_in"]  # type: ignore[attr-defined]
+
+
+def test_only_when_the_unattended_login_fails_too_is_the_login_over() -> None:
+    reasons: list[str] = []
+    refresher, login = Refresher(refused()), Refresher(LoginRequiredError("no", reason="wrong_password"))
+    source = make_source(refresher, login=login, on_logout=reasons.append)
+    old = source.token()
+    for _ in range(2):
+        with pytest.raises(LoginRequiredError) as caught:
+            source.refresh(old)
+        assert caught.value.reason == "wrong_password"
+    assert (len(login.calls), len(refresher.calls), reasons) == (1, 1, ["wrong_password"])
+
+
+def test_an_unattended_login_that_cannot_be_reached_does_not_end_the_login() -> None:
+    """And the refused refresh token is not sent a second time."""
+    clock = Clock()
+    refresher, login = Refresher(refused()), Refresher(unreachable(1.0))
+    source = make_source(refresher, login=login, clock=clock)
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    clock.advance(1)
+    assert source.token().access_token == "access-2"
+    assert (len(login.calls), len(refresher.calls)) == (2, 1)
+
+
+# -- 7: waiting has a limit --------------------------------------------------------------------
+
+
+def test_a_waiter_waits_at_most_wait_timeout() -> None:
+    refresher = Refresher()
+    refresher.gate.clear()
+    source = make_source(refresher, wait_timeout=0.05, monotonic=time.monotonic)
+    old = source.token()
+    leader = start_together(1, lambda: source.refresh(old))
+    assert refresher.started.wait(5)
+    with pytest.raises(requests.Timeout, match=r"no new access token after waiting 0\.05 s"):
+        source.token()
+    refresher.gate.set()
+    assert leader.outcomes()[0].result().access_token == "access-1"

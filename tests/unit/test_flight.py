@@ -1,0 +1,424 @@
+"""Rules 1 to 5 of the flight: the hot path, naming the rejected token, the leader, the trial."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from requests_tokenrefresh import LoginRequiredError, MemoryTokenStore, Token
+from requests_tokenrefresh._events import RefreshEnded, RefreshStarted
+
+from tests.support.logins import (
+    Clock,
+    Heard,
+    Refresher,
+    first_token,
+    make_source,
+    wait_for_waiters,
+)
+from tests.support.threads import run_together, start_together
+
+
+class Untouchable:
+    def __enter__(self) -> None:
+        raise AssertionError("the lock was taken")
+
+    def __exit__(self, *_exc: object) -> None: ...
+
+
+# -- 1: the hot path ---------------------------------------------------------------------------
+
+
+def test_a_good_token_is_returned_without_taking_the_lock() -> None:
+    source = make_source()
+    source._turn = Untouchable()  # type: ignore[assignment]
+    assert source.token().access_token == "access-0"
+
+
+def test_accepting_a_proven_token_takes_no_lock() -> None:
+    source = make_source()
+    token = source.token()
+    source.accept(token)
+    source._turn = Untouchable()  # type: ignore[assignment]
+    source.accept(token)
+
+
+# -- 2: name the token you reject --------------------------------------------------------------
+
+
+def test_refresh_returns_another_token_than_the_rejected_one() -> None:
+    refresher = Refresher()
+    source = make_source(refresher)
+    assert source.refresh(source.token()).access_token == "access-1"
+    assert [token and token.refresh_token for token in refresher.calls] == ["refresh-0"]
+
+
+def test_a_late_rejection_refreshes_nothing() -> None:
+    refresher = Refresher()
+    source = make_source(refresher)
+    old = source.token()
+    new = source.refresh(old)
+    assert source.refresh(old) is new
+    assert source.reject(old) is new
+    assert len(refresher.calls) == 1
+
+
+def test_generations_are_told_apart_when_the_endpoint_returns_the_same_string() -> None:
+    refresher = Refresher("access-0", "access-0")
+    source = make_source(refresher)
+    old = source.token()
+    new = source.refresh(old)
+    assert (new.access_token, new is old) == (old.access_token, False)
+    assert source.refresh(old) is new
+    assert len(refresher.calls) == 1
+
+
+def test_a_refresher_that_returns_the_rejected_object_makes_a_new_generation() -> None:
+    source = make_source(lambda token: token)
+    old = source.token()
+    assert source.refresh(old) is not old
+
+
+def test_a_reply_without_a_refresh_token_keeps_the_old_one() -> None:
+    source = make_source(Refresher({"access_token": "b"}, "c", Token("d")))
+    tokens = [source.token()]
+    for _ in range(3):
+        tokens.append(source.refresh(tokens[-1]))  # noqa: PERF401 - each needs the one before
+    assert [(t.access_token, t.refresh_token) for t in tokens[1:]] == [
+        ("b", "refresh-0"),
+        ("c", "refresh-0"),
+        ("d", "refresh-0"),
+    ]
+
+
+def test_a_rejected_token_is_not_handed_out_again() -> None:
+    """Requests that have not left yet wait for the flight that a 401 has opened."""
+    refresher = Refresher()
+    refresher.gate.clear()
+    source = make_source(refresher)
+    old = source.token()
+    leader = start_together(1, lambda: source.refresh(old))
+    assert refresher.started.wait(5)
+    later = start_together(20, source.token)
+    wait_for_waiters(source, 20)
+    refresher.gate.set()
+    assert {outcome.result().access_token for outcome in later.outcomes()} == {"access-1"}
+    assert leader.outcomes()[0].result().access_token == "access-1"
+    assert len(refresher.calls) == 1
+
+
+def test_refresh_takes_the_token_object_and_nothing_else() -> None:
+    with pytest.raises(TypeError, match=r"the Token object that token\(\) returned, got str"):
+        make_source().refresh("access-0")  # type: ignore[arg-type]
+
+
+# -- 3: one leader -----------------------------------------------------------------------------
+
+
+def test_fifty_rejections_cause_one_refresh() -> None:
+    """Forty-nine waiters share the leader's token."""
+    heard, refresher = Heard(), Refresher()
+    refresher.gate.clear()
+    source = make_source(refresher, listeners=[heard])
+    old = source.token()
+    callers = start_together(50, lambda: source.refresh(old))
+    wait_for_waiters(source, 49)
+    refresher.gate.set()
+    tokens = [outcome.result() for outcome in callers.outcomes()]
+    assert len({id(token) for token in tokens}) == 1
+    assert len(refresher.calls) == 1
+    assert len(heard.of(RefreshStarted)) == 1
+
+
+def test_the_lock_is_free_while_foreign_code_runs() -> None:
+    """The store, the refresher, the listeners and on_logout are called without it."""
+    seen: list[str] = []
+
+    def look(what: str) -> None:
+        def try_lock() -> None:
+            if source._turn.acquire(blocking=False):
+                source._turn.release()
+                seen.append(what)
+
+        thread = threading.Thread(target=try_lock)
+        thread.start()
+        thread.join()
+
+    class Store(MemoryTokenStore):
+        def load(self) -> Token | None:
+            look("load")
+            return super().load()
+
+        def save(self, token: Token) -> None:
+            look("save")
+            super().save(token)
+
+        def clear(self) -> None:
+            look("clear")
+            super().clear()
+
+        def lock(self, timeout: float) -> Any:
+            look("lock")
+            return super().lock(timeout)
+
+    refresher = Refresher(lambda: look("refresher"))
+    source = make_source(refresher, store=Store(), logged_in=False, on_logout=lambda _: look("on_logout"))
+    source._listeners = (lambda event: look(type(event).__name__),)
+    source.login(first_token())
+    source.refresh(source.token())
+    source.logout()
+    assert seen == [
+        *("LoggedIn", "lock", "save"),
+        *("RefreshStarted", "lock", "load", "refresher", "save", "RefreshEnded"),
+        *("LoggedOut", "on_logout", "lock", "clear"),
+    ]
+
+
+def test_a_listener_that_raises_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    heard = Heard()
+
+    def broken(_event: object) -> None:
+        raise ZeroDivisionError
+
+    source = make_source(listeners=[broken, heard])
+    source.refresh(source.token())
+    assert [type(event).__name__ for event in heard.events] == [
+        "LoggedIn",
+        "RefreshStarted",
+        "RefreshEnded",
+    ]
+    assert "a listener raised" in caplog.text
+
+
+# -- 4: trial first, then the crowd ------------------------------------------------------------
+
+
+def stage_a_trial(**options: Any) -> Any:
+    """Return a source, the leader's new token on trial, and 20 callers that wait for it."""
+    source = make_source(clock=Clock(), monotonic=time.monotonic, **options)
+    old = source.token()
+    new = source.reject(old)
+    waiters = start_together(20, lambda: source.reject(old))
+    return source, new, waiters
+
+
+def test_waiters_wait_for_the_trial_and_go_when_it_is_accepted() -> None:
+    source, new, waiters = stage_a_trial(trial_timeout=60)
+    wait_for_waiters(source, 20)
+    assert source.on_trial(new)
+    assert waiters.running == 20
+    source.accept(new)
+    assert all(outcome.result() is new for outcome in waiters.outcomes())
+    assert not source.on_trial(new)
+    assert source.token() is new
+
+
+def test_requests_that_have_not_left_wait_for_the_trial_too() -> None:
+    source, new, waiters = stage_a_trial(trial_timeout=60)
+    later = start_together(5, source.token)
+    wait_for_waiters(source, 25)
+    source.accept(new)
+    assert all(outcome.result() is new for outcome in later.outcomes() + waiters.outcomes())
+
+
+def test_the_leader_itself_does_not_wait_for_its_own_trial() -> None:
+    """A body that is made by another request of the same thread, say."""
+    source = make_source(trial_timeout=60)
+    new = source.reject(source.token())
+    assert source.token() is new
+    assert source.on_trial(new)
+
+
+def test_a_refused_trial_ends_the_login_for_all_waiters() -> None:
+    reasons: list[str] = []
+    source, new, waiters = stage_a_trial(trial_timeout=60, on_logout=reasons.append)
+    wait_for_waiters(source, 20)
+    with pytest.raises(LoginRequiredError) as leaders:
+        source.refuse(new)
+    errors = [outcome.error for outcome in waiters.outcomes()]
+    assert {(type(error), error.reason) for error in errors} == {
+        (LoginRequiredError, "trial_refused")
+    }
+    assert len({id(error) for error in [*errors, leaders.value]}) == 21
+    assert len({id(error.__cause__) for error in [*errors, leaders.value]}) == 1
+    assert reasons == ["trial_refused"]
+    assert source._store.load() is None
+
+
+def test_a_refused_trial_leaves_what_a_sibling_has_stored_since() -> None:
+    store = MemoryTokenStore()
+    source = make_source(store=store)
+    new = source.reject(source.token())
+    store.save(Token("siblings"))
+    with pytest.raises(LoginRequiredError):
+        source.refuse(new)
+    assert store.load() == Token("siblings")
+
+
+def test_waiters_go_when_the_trial_has_no_verdict() -> None:
+    source, new, waiters = stage_a_trial(trial_timeout=60)
+    wait_for_waiters(source, 20)
+    source.give_up(new)
+    assert all(outcome.result() is new for outcome in waiters.outcomes())
+
+
+def test_waiters_go_when_the_trial_takes_too_long() -> None:
+    source, new, waiters = stage_a_trial(trial_timeout=0.05)
+    assert all(outcome.result() is new for outcome in waiters.outcomes())
+    assert not source.on_trial(new)
+
+
+def test_waiters_from_before_the_refresh_go_when_the_trial_takes_too_long() -> None:
+    """They sleep without knowing when the trial will end; one of them is told, for all."""
+    refresher = Refresher()
+    refresher.gate.clear()
+    source = make_source(refresher, monotonic=time.monotonic, trial_timeout=0.05)
+    old = source.token()
+    callers = start_together(20, lambda: source.reject(old))
+    wait_for_waiters(source, 19)
+    refresher.gate.set()
+    assert {outcome.result().access_token for outcome in callers.outcomes()} == {"access-1"}
+
+
+def test_a_waiter_that_is_interrupted_hands_on_the_time_of_the_trial() -> None:
+    refresher = Refresher()
+    refresher.gate.clear()
+    interrupted = threading.Event()
+
+    def interrupting_monotonic() -> float:
+        # The first waiter that asks how long the trial goes on is interrupted right there.
+        flight = source._flight
+        if (
+            flight is not None
+            and flight.token is not None
+            and threading.current_thread().name != leader_name[0]
+            and not interrupted.is_set()
+        ):
+            interrupted.set()
+            raise KeyboardInterrupt
+        return time.monotonic()
+
+    leader_name: list[str] = []
+    refresher.answers.append(lambda: leader_name.append(threading.current_thread().name))
+    source = make_source(refresher, trial_timeout=0.05)
+    source._monotonic = interrupting_monotonic
+    old = source.token()
+    callers = start_together(10, lambda: source.reject(old))
+    wait_for_waiters(source, 9)
+    refresher.gate.set()
+    outcomes = callers.outcomes()
+    assert interrupted.is_set()
+    assert [type(o.error) for o in outcomes if o.error] == [KeyboardInterrupt]
+    assert {o.value.access_token for o in outcomes if o.value} == {"access-1"}
+
+
+def test_with_no_trial_timeout_nobody_waits_for_the_trial() -> None:
+    source = make_source(trial_timeout=0)
+    old = source.token()
+    new = source.reject(old)
+    assert not source.on_trial(new)
+    assert run_together(3, lambda: source.reject(old))[0].result() is new
+
+
+def test_without_a_trial_a_refused_replay_still_ends_the_login() -> None:
+    source = make_source(trial_timeout=0)
+    new = source.reject(source.token())
+    with pytest.raises(LoginRequiredError, match="refused it at its first use"):
+        source.refuse(new)
+
+
+def test_the_public_refresh_opens_no_trial() -> None:
+    source = make_source(trial_timeout=60)
+    new = source.refresh(source.token())
+    assert source.token() is new
+    assert not source.on_trial(new)
+
+
+# -- 5: whose answer a 401 is ------------------------------------------------------------------
+
+
+def test_a_401_to_a_young_proven_token_is_the_resources_own_answer() -> None:
+    source = make_source(min_refresh_interval=1)
+    token = source.token()
+    assert not source.trusts(token)
+    source.accept(token)
+    assert source.trusts(token)
+
+
+def test_a_proven_token_is_trusted_only_for_the_min_refresh_interval() -> None:
+    clock = Clock()
+    source = make_source(clock=clock, min_refresh_interval=1)
+    source.accept(source.token())
+    clock.advance(1)
+    assert not source.trusts(source.token())
+
+
+def test_an_expired_token_is_not_trusted_however_young() -> None:
+    clock = Clock()
+    source = make_source(Refresher(lifetime=0.2), clock=clock)
+    token = source.refresh(source.token())
+    source.accept(token)
+    clock.advance(0.19)
+    assert not source.trusts(token)
+
+
+def test_a_token_that_others_have_rejected_is_not_trusted() -> None:
+    refresher = Refresher()
+    refresher.gate.clear()
+    source = make_source(refresher)
+    token = source.token()
+    source.accept(token)
+    leader = start_together(1, lambda: source.refresh(token))
+    assert refresher.started.wait(5)
+    assert not source.trusts(token)
+    refresher.gate.set()
+    leader.outcomes()
+
+
+def test_a_401_to_a_replay_with_a_proven_token_is_the_resources_own_answer() -> None:
+    source = make_source()
+    new = source.reject(source.token())
+    source.accept(new)
+    assert source.refuse(new) is False
+    assert source.token() is new
+
+
+def test_a_401_to_a_replay_whose_token_has_expired_calls_for_another_flight() -> None:
+    """Short lifetimes, slow requests: the token was proven, or would have been, and is old."""
+    clock, refresher = Clock(), Refresher(lifetime=2)
+    source = make_source(refresher, clock=clock)
+    new = source.reject(source.token())
+    clock.advance(2)
+    assert source.refuse(new) is True
+    assert not source.on_trial(new)
+    assert source.reject(new).access_token == "access-2"
+
+
+def test_a_401_to_a_replay_whose_token_was_replaced_calls_for_another_flight() -> None:
+    source = make_source()
+    new = source.reject(source.token())
+    source.login(Token("other"))
+    assert source.refuse(new) is True
+    assert source.reject(new).access_token == "other"
+
+
+def test_an_old_token_that_is_accepted_late_proves_nothing() -> None:
+    source = make_source(trial_timeout=60)
+    old = source.token()
+    new = source.reject(old)
+    source.accept(old)
+    assert source.on_trial(new)
+    with pytest.raises(LoginRequiredError):
+        source.refuse(new)
+
+
+def test_events_tell_how_a_flight_went() -> None:
+    heard = Heard()
+    source = make_source(listeners=[heard])
+    source.refresh(source.token())
+    (started,) = heard.of(RefreshStarted)
+    (ended,) = heard.of(RefreshEnded)
+    assert (started.why, ended.outcome) == ("reactive", "refreshed")
+    assert started.thread == threading.current_thread().name

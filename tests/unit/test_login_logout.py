@@ -1,0 +1,189 @@
+"""Rule 8: logging out wins, and a late result of an older login never overwrites a newer one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+from requests_tokenrefresh import (
+    LoginRequiredError,
+    MemoryTokenStore,
+    Token,
+    TokenSource,
+    TokenStoreError,
+)
+from requests_tokenrefresh._events import LoggedIn, LoggedOut, RefreshEnded
+
+from tests.support.logins import Heard, Refresher, make_source, wait_for_waiters
+from tests.support.threads import Callers, start_together
+
+
+def held_flight(
+    store: MemoryTokenStore | None = None, **options: object
+) -> tuple[TokenSource, Refresher, Callers[Token]]:
+    """Return a source whose leader is held in the refresher while nine callers wait."""
+    refresher = Refresher()
+    source = make_source(refresher, store=store, **options)
+    refresher.gate.clear()
+    old = source.token()
+    callers = start_together(10, lambda: source.refresh(old))
+    wait_for_waiters(source, 9)
+    return source, refresher, callers
+
+
+def test_logout_during_a_flight_wakes_all_waiters_and_discards_what_it_brings() -> None:
+    reasons: list[str] = []
+    heard = Heard()
+    source, refresher, callers = held_flight(on_logout=reasons.append, listeners=[heard])
+    source.logout()
+    assert source._store.load() is None
+    wait_for_waiters(source, 0)
+    refresher.gate.set()
+    errors = [outcome.error for outcome in callers.outcomes()]
+    assert {(type(e), e.reason) for e in errors} == {(LoginRequiredError, "logged_out")}  # type: ignore[union-attr]
+    assert source._store.load() is None
+    with pytest.raises(LoginRequiredError, match=r"call login\(\) with a new token"):
+        source.token()
+    assert reasons == ["logged_out"]
+    assert [e.outcome for e in heard.of(RefreshEnded)] == ["discarded"]  # type: ignore[attr-defined]
+
+
+def test_login_during_a_flight_gives_its_token_to_the_waiters_and_to_the_leader() -> None:
+    source, refresher, callers = held_flight()
+    source.login("newer")
+    wait_for_waiters(source, 0)
+    refresher.gate.set()
+    assert {o.result().access_token for o in callers.outcomes()} == {"newer"}
+    assert source.token().access_token == "newer"
+    assert source._store.load() == source.token()
+
+
+class HeldStore(MemoryTokenStore):
+    """Runs *before* in save(), once, just as another thread might come in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Callable[[], object] | None = None
+
+    def save(self, token: Token) -> None:
+        before, self.before = self.before, None
+        if before is not None:
+            before()
+        super().save(token)
+
+
+@pytest.mark.parametrize("newer", [None, "newer"], ids=["logout", "login"])
+def test_a_result_saved_too_late_is_taken_back(newer: str | None) -> None:
+    """login() or logout() came after the leader's last look, and before its save."""
+    store = HeldStore()
+    source = make_source(store=store)
+    old = source.token()
+    store.before = (lambda: source.login(newer)) if newer else source.logout
+    if newer:
+        assert source.refresh(old).access_token == newer
+    else:
+        with pytest.raises(LoginRequiredError):
+            source.refresh(old)
+    stored = store.load()
+    assert (stored and stored.access_token) == newer
+
+
+@pytest.mark.parametrize("permanent", [True, False])
+def test_a_late_failure_of_an_older_login_does_not_touch_the_newer(permanent: bool) -> None:
+    source, refresher, callers = held_flight()
+    refresher.answers.append(
+        LoginRequiredError("no", reason="invalid_grant") if permanent else OSError()
+    )
+    source.login("newer")
+    refresher.gate.set()
+    assert {o.result().access_token for o in callers.outcomes()} == {"newer"}
+    assert source.refresh(source.token()).access_token == "access-2"
+
+
+def test_logout_while_the_leader_queues_for_the_store_spares_the_request() -> None:
+    class Queue(MemoryTokenStore):
+        before: Callable[[], object] | None = None
+
+        def lock(self, timeout: float) -> AbstractContextManager[None]:
+            before, self.before = self.before, None
+            if before is not None:
+                before()
+            return super().lock(timeout)
+
+    store, refresher = Queue(), Refresher()
+    source = make_source(refresher, store=store)
+    old = source.token()
+    store.before = source.logout
+    with pytest.raises(LoginRequiredError):
+        source.refresh(old)
+    assert refresher.calls == []
+
+
+def test_login_during_a_trial_sends_the_waiters_off_with_its_token() -> None:
+    source = make_source(trial_timeout=60)
+    old = source.token()
+    trial = source.reject(old)
+    waiters = start_together(5, lambda: source.reject(old))
+    wait_for_waiters(source, 5)
+    source.login("newer")
+    assert {o.result().access_token for o in waiters.outcomes()} == {"newer"}
+    source.accept(trial)
+    assert source.token().access_token == "newer"
+
+
+def test_a_login_ends_once() -> None:
+    reasons: list[str] = []
+    heard = Heard()
+    source = make_source(on_logout=reasons.append, listeners=[heard])
+    source.logout()
+    source.logout()
+    assert reasons == ["logged_out"]
+    source.login("again")
+    source.logout()
+    assert reasons == ["logged_out"] * 2
+    assert [type(e) for e in heard.events] == [LoggedIn, LoggedOut] * 2
+
+
+def test_logging_out_again_clears_the_store_again() -> None:
+    source = make_source()
+    source.logout()
+    source._store.save(Token("left by somebody"))
+    source.logout()
+    assert source._store.load() is None
+
+
+def test_login_saves_its_token() -> None:
+    source = make_source(logged_in=False)
+    source.login({"access_token": "a", "refresh_token": "r", "expires_in": 60})
+    assert source._store.load() == Token("a", "r")
+
+
+def test_an_unusable_token_leaves_the_login_as_it_was() -> None:
+    source = make_source()
+    with pytest.raises(ValueError, match="access_token is empty"):
+        source.login("")
+    assert source.token().access_token == "access-0"
+
+
+def test_a_login_that_cannot_be_saved_is_in_use_all_the_same() -> None:
+    class Full(MemoryTokenStore):
+        def save(self, token: Token) -> None:
+            raise TokenStoreError("no space left")
+
+    source = make_source(store=Full(), logged_in=False)
+    with pytest.raises(TokenStoreError, match="no space left"):
+        source.login("a")
+    assert source.token().access_token == "a"
+
+
+def test_a_logout_that_cannot_clear_the_store_says_so_and_is_one_all_the_same() -> None:
+    class Sealed(MemoryTokenStore):
+        def clear(self) -> None:
+            raise TokenStoreError("read-only")
+
+    source = make_source(store=Sealed())
+    with pytest.raises(TokenStoreError, match="read-only"):
+        source.logout()
+    with pytest.raises(LoginRequiredError):
+        source.token()

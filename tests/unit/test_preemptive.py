@@ -1,0 +1,219 @@
+"""Rule 9: refreshing by the clock, before a server has to say so."""
+
+from __future__ import annotations
+
+import pytest
+from requests_tokenrefresh import LoginRequiredError, RefreshFailedError, Token, TokenSource
+from requests_tokenrefresh._events import RefreshStarted
+
+from tests.support.logins import START, Clock, Heard, Refresher, first_token, make_source
+from tests.support.threads import start_together
+
+
+def source_with(
+    lifetime: float, refresher: Refresher | None = None, **options: object
+) -> tuple[TokenSource, Clock, Refresher]:
+    clock = Clock()
+    refresher = refresher or Refresher()
+    options = {"random": lambda: 0.0, **options}
+    source = make_source(refresher, clock=clock, logged_in=False, **options)
+    source.login(first_token(lifetime))
+    return source, clock, refresher
+
+
+# -- counting as expired -----------------------------------------------------------------------
+
+
+def test_within_the_leeway_a_token_counts_as_expired() -> None:
+    source, clock, refresher = source_with(3600, leeway=10, early=0)
+    clock.now = START + 3600 - 10.001
+    assert source.token().access_token == "access-0"
+    clock.now = START + 3600 - 10
+    assert source.token().access_token == "access-1"
+    assert len(refresher.calls) == 1
+
+
+def test_the_leeway_is_never_more_than_a_tenth_of_the_lifetime() -> None:
+    source, clock, _ = source_with(2, leeway=10, early=0)
+    clock.now = START + 1.79
+    assert source.token().access_token == "access-0"
+    clock.now = START + 1.81
+    assert source.token().access_token == "access-1"
+
+
+def test_an_expired_token_is_refreshed_once_before_anybody_sends_it() -> None:
+    source, clock, refresher = source_with(3600)
+    heard = Heard()
+    source._listeners = (heard,)
+    clock.advance(3600)
+    refresher.gate.clear()
+    callers = start_together(50, source.token)
+    assert refresher.started.wait(5)
+    refresher.gate.set()
+    assert {o.result().access_token for o in callers.outcomes()} == {"access-1"}
+    assert [event.why for event in heard.of(RefreshStarted)] == ["preemptive"]  # type: ignore[attr-defined]
+
+
+def test_a_token_without_an_expiry_is_good_until_a_server_says_otherwise() -> None:
+    clock = Clock()
+    source = make_source(clock=clock, logged_in=False)
+    source.login("opaque")
+    clock.advance(10**9)
+    assert source.token().access_token == "opaque"
+
+
+def test_a_token_whose_issue_is_unknown_was_issued_when_it_came_here() -> None:
+    """Otherwise it would have no lifetime to measure the leeway and the early window against."""
+    clock, refresher = Clock(), Refresher()
+    source = make_source(refresher, clock=clock, logged_in=False, random=lambda: 0.0)
+    source.login(Token("a", expires_at=START + 100))
+    clock.now = START + 79
+    assert source.token().access_token == "a"
+    clock.now = START + 81
+    assert source.token().access_token == "access-1"
+
+
+def test_a_lifetime_is_counted_from_before_the_request_for_it() -> None:
+    """The server began to count before its reply was here: ours may never be the later expiry."""
+    clock = Clock()
+    refresher = Refresher(lambda: clock.advance(5), lifetime=100)
+    source = make_source(refresher, clock=clock)
+    assert source.refresh(source.token()).expires_at == START + 100
+
+
+def test_a_token_that_is_expired_on_arrival_is_used_until_a_server_rejects_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The clocks disagree: refreshing with every request would not make them agree."""
+    refresher = Refresher(Token("a", expires_at=START - 1))
+    source = make_source(refresher)
+    source.refresh(source.token())
+    assert source.token().access_token == "a"
+    assert len(refresher.calls) == 1
+    assert "do the clocks disagree" in caplog.text
+
+
+def unreachable(retry_after: float = 60) -> RefreshFailedError:
+    return RefreshFailedError("unreachable", retry_after=retry_after)
+
+
+def test_the_last_seconds_of_a_token_are_better_than_none(caplog: pytest.LogCaptureFixture) -> None:
+    source, clock, refresher = source_with(3600, Refresher(unreachable()))
+    clock.now = START + 3595
+    assert source.token().access_token == "access-0"
+    assert source.token().access_token == "access-0"
+    assert len(refresher.calls) == 1
+    assert "the refresh failed" in caplog.text
+    clock.now = START + 3600
+    with pytest.raises(RefreshFailedError):
+        source.token()
+
+
+def test_a_rejected_token_has_no_last_seconds() -> None:
+    source, clock, _ = source_with(3600, Refresher(unreachable()))
+    clock.now = START + 3595
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source._token)  # type: ignore[arg-type]
+    with pytest.raises(RefreshFailedError):
+        source.token()
+
+
+# -- early -------------------------------------------------------------------------------------
+
+
+def test_in_the_early_window_one_caller_refreshes_and_the_others_go_on() -> None:
+    heard = Heard()
+    source, clock, refresher = source_with(3600, listeners=[heard])
+    clock.now = START + 3600 - 300
+    refresher.gate.clear()
+    leader = start_together(1, source.token)
+    assert refresher.started.wait(5)
+    others = start_together(20, source.token).outcomes()
+    assert {o.result().access_token for o in others} == {"access-0"}
+    refresher.gate.set()
+    assert leader.outcomes()[0].result().access_token == "access-1"
+    assert source.token().access_token == "access-1"
+    assert [event.why for event in heard.of(RefreshStarted)] == ["early"]  # type: ignore[attr-defined]
+
+
+def test_before_the_early_window_nobody_refreshes() -> None:
+    source, clock, refresher = source_with(3600)
+    clock.now = START + 3600 - 301
+    source.token()
+    assert refresher.calls == []
+
+
+@pytest.mark.parametrize(
+    ("random", "opens"), [(0.0, 80), (1.0, 90)], ids=["no jitter", "most jitter"]
+)
+def test_the_early_window_is_a_fifth_of_a_short_lifetime_with_jitter(
+    random: float, opens: float
+) -> None:
+    source, clock, refresher = source_with(100, random=lambda: random)
+    clock.now = START + opens - 0.01
+    source.token()
+    assert refresher.calls == []
+    clock.now = START + opens
+    source.token()
+    assert len(refresher.calls) == 1
+
+
+def test_early_zero_turns_it_off() -> None:
+    source, clock, refresher = source_with(100, early=0)
+    clock.now = START + 89
+    source.token()
+    assert refresher.calls == []
+
+
+def test_a_transient_failure_of_an_early_refresh_is_logged_and_nobody_sees_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source, clock, refresher = source_with(3600, Refresher(unreachable(7)))
+    clock.now = START + 3400
+    assert source.token().access_token == "access-0"
+    assert source.token().access_token == "access-0"
+    assert len(refresher.calls) == 1
+    assert "unreachable" in caplog.text
+    clock.advance(7)
+    assert source.token().access_token == "access-2"
+
+
+def test_a_permanent_failure_of_an_early_refresh_ends_the_login() -> None:
+    refusal = LoginRequiredError("refused", reason="invalid_grant")
+    source, clock, refresher = source_with(3600, Refresher(refusal))
+    clock.now = START + 3400
+    for _ in range(2):
+        with pytest.raises(LoginRequiredError):
+            source.token()
+    assert len(refresher.calls) == 1
+
+
+def test_a_401_during_an_early_refresh_waits_for_it() -> None:
+    source, clock, refresher = source_with(3600)
+    old = source.token()
+    clock.now = START + 3400
+    refresher.gate.clear()
+    leader = start_together(1, source.token)
+    assert refresher.started.wait(5)
+    rejecting = start_together(5, lambda: source.reject(old))
+    assert not source.trusts(old)
+    refresher.gate.set()
+    assert {o.result().access_token for o in rejecting.outcomes()} == {"access-1"}
+    assert leader.outcomes()[0].result().access_token == "access-1"
+    assert len(refresher.calls) == 1
+
+
+def test_a_401_during_an_early_refresh_that_fails_sees_the_failure() -> None:
+    source, clock, refresher = source_with(3600, Refresher(unreachable()))
+    old = source.token()
+    clock.now = START + 3400
+    refresher.gate.clear()
+    leader = start_together(1, source.token)
+    assert refresher.started.wait(5)
+    rejecting = start_together(1, lambda: source.reject(old))
+    while source._rejected is None:  # it is marked before it waits
+        assert rejecting.running == 1
+    refresher.gate.set()
+    assert leader.outcomes()[0].result() is old
+    assert isinstance(rejecting.outcomes()[0].error, RefreshFailedError)
+    assert len(refresher.calls) == 1

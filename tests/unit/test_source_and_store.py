@@ -1,0 +1,334 @@
+"""What a source does with its store: adopt, save then publish, give way, learn of a logout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from requests_tokenrefresh import (
+    LoginRequiredError,
+    MemoryTokenStore,
+    RefreshFailedError,
+    StoreLockTimeoutError,
+    Token,
+    TokenStoreError,
+)
+from requests_tokenrefresh._events import RefreshEnded
+
+from tests.support.logins import START, Clock, Heard, Refresher, first_token, make_source
+
+
+def siblings(access_token: str = "siblings", lifetime: float = 3600) -> Token:
+    return Token(access_token, "refresh-s", issued_at=START, expires_at=START + lifetime)
+
+
+class Store(MemoryTokenStore):
+    """A store that can fail, be busy, and be written to by a sibling that ignores the lock."""
+
+    shared = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails: dict[str, Exception] = {}
+        self.busy = False
+        self.patience: list[float] = []
+        self.saved: list[str] = []
+
+    def _do(self, what: str) -> None:
+        if what in self.fails:
+            raise self.fails[what]
+
+    def load(self) -> Token | None:
+        self._do("load")
+        return super().load()
+
+    def save(self, token: Token) -> None:
+        self._do("save")
+        super().save(token)
+        self.saved.append(token.access_token)
+
+    def clear(self) -> None:
+        self._do("clear")
+        super().clear()
+
+    @contextmanager
+    def lock(self, timeout: float) -> Iterator[None]:
+        self.patience.append(timeout)
+        self._do("lock")
+        if self.busy:
+            raise StoreLockTimeoutError("busy")
+        with super().lock(timeout):
+            yield
+        self._do("unlock")
+
+
+# -- whose token -------------------------------------------------------------------------------
+
+
+def test_the_stored_login_comes_before_the_one_to_start_with() -> None:
+    store = Store()
+    store.save(siblings())
+    source = make_source(store=store, token="seed", logged_in=False)
+    assert source.token().access_token == "siblings"
+
+
+def test_an_empty_store_leaves_the_login_to_start_with() -> None:
+    refresher = Refresher()
+    source = make_source(refresher, token=first_token(), logged_in=False)
+    assert source.token().access_token == "access-0"
+    assert refresher.calls == []
+
+
+def test_an_expired_login_to_start_with_is_refreshed() -> None:
+    refresher = Refresher()
+    source = make_source(refresher, token=first_token(issued_at=0), logged_in=False)
+    assert source.token().access_token == "access-1"
+    assert refresher.calls == [Token("access-0", "refresh-0")]
+
+
+def test_after_a_logout_the_login_to_start_with_is_spent() -> None:
+    source = make_source(token=first_token(), logged_in=False)
+    source.logout()
+    with pytest.raises(LoginRequiredError):
+        source.token()
+
+
+def test_what_a_sibling_has_refreshed_is_adopted_without_a_request() -> None:
+    heard, store, refresher = Heard(), Store(), Refresher()
+    source = make_source(refresher, store=store, listeners=[heard])
+    store.save(siblings())
+    assert source.refresh(source.token()).access_token == "siblings"
+    assert refresher.calls == []
+    assert store.saved == ["access-0", "siblings"]
+    assert [e.outcome for e in heard.of(RefreshEnded)] == ["adopted"]  # type: ignore[attr-defined]
+
+
+def test_what_a_sibling_left_and_has_expired_since_is_what_to_refresh_with() -> None:
+    store, refresher, clock = Store(), Refresher(), Clock()
+    source = make_source(refresher, store=store, clock=clock)
+    store.save(siblings(lifetime=10))
+    clock.advance(100)
+    assert source.refresh(source.token()).access_token == "access-1"
+    assert refresher.calls == [siblings()]
+
+
+def test_the_rejected_access_token_is_not_adopted_under_another_refresh_token() -> None:
+    store, refresher = Store(), Refresher()
+    source = make_source(refresher, store=store)
+    store.save(siblings("access-0"))
+    assert source.refresh(source.token()).access_token == "access-1"
+    assert refresher.calls == [siblings("access-0")]
+
+
+def test_a_store_that_a_sibling_has_emptied_ends_the_login_without_a_request() -> None:
+    reasons: list[str] = []
+    store, refresher = Store(), Refresher()
+    source = make_source(refresher, store=store, on_logout=reasons.append)
+    store.clear()
+    with pytest.raises(LoginRequiredError, match="emptied by another process"):
+        source.refresh(source.token())
+    assert (refresher.calls, reasons) == ([], ["logged_out_elsewhere"])
+
+
+# -- save, then publish ------------------------------------------------------------------------
+
+
+def test_a_new_token_is_saved_before_anybody_can_use_it() -> None:
+    class Watching(Store):
+        def save(self, token: Token) -> None:
+            if token.access_token == "access-1":
+                assert source._token is not None
+                seen.append(source._token.access_token)
+            super().save(token)
+
+    seen: list[str] = []
+    store = Watching()
+    source = make_source(store=store)
+    source.refresh(source.token())
+    assert seen == ["access-0"]
+    assert store.saved == ["access-0", "access-1"]
+
+
+@pytest.mark.parametrize("error", [TokenStoreError("full"), OSError("a store of its own kind")])
+def test_a_token_that_cannot_be_saved_is_used_and_saving_is_tried_again(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, refresher, clock = Store(), Refresher(), Clock()
+    source = make_source(refresher, store=store, clock=clock)
+    store.fails["save"] = error
+    assert source.refresh(source.token()).access_token == "access-1"
+    assert "only in memory" in caplog.text
+    clock.advance(1)
+    assert source.token().access_token == "access-1"  # tried, and failed again
+    del store.fails["save"]
+    assert source.token().access_token == "access-1"
+    assert store.saved == ["access-0"]  # not before its time
+    clock.advance(1)
+    assert source.token().access_token == "access-1"
+    assert store.saved == ["access-0", "access-1"]
+    assert len(refresher.calls) == 1
+    clock.now = START + 3590  # saved now, so it is refreshed as any other
+    assert source.token().access_token == "access-2"
+
+
+def test_a_token_that_was_never_saved_is_what_to_refresh_with() -> None:
+    """The store still holds the one before it, whose refresh token is spent."""
+    store, refresher = Store(), Refresher()
+    source = make_source(refresher, store=store)
+    store.fails["save"] = TokenStoreError("full")
+    token = source.refresh(source.token())
+    del store.fails["save"]
+    assert source.refresh(token).access_token == "access-2"
+    assert refresher.calls == [first_token(), token]
+    assert store.saved == ["access-0", "access-1", "access-2"]
+
+
+def test_saving_again_waits_for_nobody() -> None:
+    store, clock = Store(), Clock()
+    source = make_source(store=store, clock=clock)
+    store.fails["save"] = TokenStoreError("full")
+    source.refresh(source.token())
+    store.busy = True
+    clock.advance(1)
+    assert source.token().access_token == "access-1"
+    assert store.patience[-1] == 0
+
+
+# -- the lock ----------------------------------------------------------------------------------
+
+
+def test_an_early_refresh_only_tries_the_lock() -> None:
+    heard, store, refresher, clock = Heard(), Store(), Refresher(), Clock()
+    source = make_source(refresher, store=store, clock=clock, listeners=[heard])
+    store.busy = True
+    clock.now = START + 3550
+    assert source.token().access_token == "access-0"
+    assert store.patience[-1] == 0
+    tries = len(store.patience)
+    assert source.token().access_token == "access-0"
+    assert len(store.patience) == tries  # not with every request
+    store.busy = False
+    store.save(siblings(lifetime=7200))
+    clock.advance(1)
+    assert source.token().access_token == "siblings"
+    assert [e.outcome for e in heard.of(RefreshEnded)] == ["skipped", "adopted"]  # type: ignore[attr-defined]
+    assert refresher.calls == []
+
+
+def test_a_busy_lock_is_an_error_of_its_own() -> None:
+    store, refresher = Store(), Refresher()
+    source = make_source(refresher, store=store, wait_timeout=12)
+    store.busy = True
+    with pytest.raises(StoreLockTimeoutError, match="busy"):
+        source.refresh(source.token())
+    assert (store.patience[-1], refresher.calls) == (12, [])
+
+
+@pytest.mark.parametrize("what", ["lock", "load"])
+def test_a_store_that_fails_fails_the_flight_and_nothing_is_sent_or_lost(what: str) -> None:
+    store, refresher, clock = Store(), Refresher(), Clock()
+    source = make_source(refresher, store=store, clock=clock, random=lambda: 1.0)
+    old = source.token()
+    store.fails[what] = TokenStoreError("corrupt")
+    for _ in range(2):  # the second is the backoff's
+        with pytest.raises(TokenStoreError, match="corrupt"):
+            source.refresh(old)
+    assert refresher.calls == []
+    store.fails.clear()
+    assert store.load() == first_token()
+    clock.advance(0.5)
+    assert source.refresh(old).access_token == "access-1"
+
+
+def test_a_store_that_raises_what_it_should_not_is_a_store_error_all_the_same() -> None:
+    store = Store()
+    source = make_source(store=store)
+    store.fails["load"] = ZeroDivisionError()
+    with pytest.raises(TokenStoreError, match="the token store raised ZeroDivisionError") as caught:
+        source.refresh(source.token())
+    assert isinstance(caught.value.__cause__, TokenStoreError)
+    assert isinstance(caught.value.__cause__.__cause__, ZeroDivisionError)
+
+
+def test_a_lock_that_cannot_be_released_does_not_undo_a_refresh() -> None:
+    heard, store = Heard(), Store()
+    source = make_source(store=store, listeners=[heard])
+    store.fails["unlock"] = TokenStoreError("gone")
+    assert source.refresh(source.token()).access_token == "access-1"
+    assert source.token().access_token == "access-1"
+    assert [e.outcome for e in heard.of(RefreshEnded)] == ["refreshed"]  # type: ignore[attr-defined]
+
+
+# -- after invalid_grant -----------------------------------------------------------------------
+
+
+def refusal() -> LoginRequiredError:
+    return LoginRequiredError("refused", reason="invalid_grant")
+
+
+def test_a_refused_token_is_cleared_so_that_siblings_need_not_ask() -> None:
+    store, ours, theirs = Store(), Refresher(refusal()), Refresher()
+    source = make_source(ours, store=store)
+    sibling = make_source(theirs, store=store, logged_in=False)
+    stale = sibling.token()
+    with pytest.raises(LoginRequiredError):
+        source.refresh(source.token())
+    assert store.load() is None
+    with pytest.raises(LoginRequiredError, match="emptied by another process"):
+        sibling.refresh(stale)
+    assert (len(ours.calls), len(theirs.calls)) == (1, 0)
+
+
+def test_a_sibling_that_ignores_the_lock_may_have_rotated_and_is_adopted() -> None:
+    store = Store()
+    refresher = Refresher(lambda: store.save(siblings()) or refusal())
+    source = make_source(refresher, store=store)
+    assert source.refresh(source.token()).access_token == "siblings"
+    assert (len(refresher.calls), store.load()) == (1, siblings())
+
+
+def test_what_it_rotated_to_may_have_expired_already_and_is_refreshed_next() -> None:
+    store, clock = Store(), Clock(START + 100)
+    refresher = Refresher(lambda: store.save(siblings(lifetime=10)) or refusal())
+    source = make_source(refresher, store=store, clock=clock)
+    with pytest.raises(RefreshFailedError, match="another program rotated"):
+        source.refresh(source.token())
+    assert source.token().access_token == "access-2"
+    assert refresher.calls == [first_token(), siblings()]
+
+
+def test_a_sibling_may_have_logged_out_meanwhile() -> None:
+    store = Store()
+    refresher = Refresher(lambda: store.clear() or refusal())
+    source = make_source(refresher, store=store)
+    with pytest.raises(LoginRequiredError) as caught:
+        source.refresh(source.token())
+    assert caught.value.reason == "invalid_grant"
+
+
+@pytest.mark.parametrize("what", ["load", "clear"])
+def test_a_store_that_fails_then_does_not_soften_the_refusal(
+    what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store()
+    refresher = Refresher(lambda: store.fails.update({what: TokenStoreError("gone")}) or refusal())
+    source = make_source(refresher, store=store)
+    old = source.token()
+    for _ in range(2):
+        with pytest.raises(LoginRequiredError):
+            source.refresh(old)
+    assert len(refresher.calls) == 1
+    assert "the store still says otherwise" in caplog.text
+
+
+def test_a_store_that_fails_after_a_refused_trial_does_not_soften_it_either(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = Store()
+    source = make_source(store=store)
+    new = source.reject(source.token())
+    store.fails["clear"] = TokenStoreError("gone")
+    with pytest.raises(LoginRequiredError):
+        source.refuse(new)
+    assert "the store still says otherwise" in caplog.text

@@ -1,0 +1,85 @@
+"""What a `TokenSource` is made of is checked at the door; how it looks, and pickles."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from requests_tokenrefresh import (
+    FileTokenStore,
+    InsecureTransportError,
+    MemoryTokenStore,
+    Token,
+    TokenSource,
+)
+
+from tests.support.logins import ORIGIN, Refresher, first_token, make_source
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error", "message"),
+    [
+        ("refresher", "https://…", TypeError, "refresher is a grant, or a function"),
+        ("login", "password", TypeError, "login is a function, or None, got str"),
+        ("on_logout", 7, TypeError, "on_logout is a function, or None, got int"),
+        ("origins", "https://api.example.com", TypeError, 'such as \\["https://api.example.com"\\]'),
+        ("origins", [], ValueError, "origins is empty"),
+        ("origins", ["http://api.example.com"], InsecureTransportError, "use https"),
+        ("store", 7, TypeError, "store"),
+        ("token", 7, ValueError, "a token reply is a mapping, got int"),
+        ("leeway", -1, ValueError, "leeway is a number of seconds, 0 or more, got -1"),
+        ("early", None, TypeError, "early is a number of seconds, got NoneType"),
+        ("wait_timeout", float("inf"), ValueError, "wait_timeout is a number of seconds"),
+        ("trial_timeout", float("nan"), ValueError, "trial_timeout is a number of seconds"),
+        ("min_refresh_interval", True, TypeError, "min_refresh_interval is a number"),
+        ("when_logged_out", "ignore", ValueError, "'raise', 'return' or 'detach', got 'ignore'"),
+    ],
+)
+def test_an_argument_that_cannot_work_is_refused_with_what_to_pass_instead(
+    argument: str, value: Any, error: type[Exception], message: str
+) -> None:
+    arguments: dict[str, Any] = {"refresher": Refresher(), "origins": [ORIGIN], argument: value}
+    with pytest.raises(error, match=message):
+        TokenSource(arguments.pop("refresher"), **arguments)
+
+
+def test_a_path_is_accepted_as_a_store(tmp_path: Path) -> None:
+    source = make_source(store=tmp_path / "token.json", logged_in=False)
+    source.login("a")
+    assert FileTokenStore(tmp_path / "token.json").load() == Token("a")
+
+
+def test_the_repr_shows_the_state_and_no_secret() -> None:
+    source = make_source()
+    assert repr(source) == "<TokenSource for https://api.example.com: ready>"
+    source._refresher = lambda _: seen.append(repr(source)) or "a"
+    seen: list[str] = []
+    source.refresh(source.token())
+    assert seen == ["<TokenSource for https://api.example.com: refreshing>"]
+    source.logout()
+    assert repr(source) == "<TokenSource for https://api.example.com: over>"
+
+
+def never_called(_token: Token | None) -> Token:
+    raise AssertionError
+
+
+def test_a_source_with_a_shared_store_pickles_without_its_tokens(tmp_path: Path) -> None:
+    source = TokenSource(
+        never_called, origins=[ORIGIN], store=tmp_path / "token.json", leeway=3, token="s33d"
+    )
+    source.login(first_token(issued_at=4e9))
+    pickled = pickle.dumps(source)
+    assert b"access-0" not in pickled
+    assert b"s33d" not in pickled
+    again = pickle.loads(pickled)
+    assert again.origins == source.origins
+    assert again._leeway == 3
+    assert again.token().access_token == "access-0"
+
+
+def test_a_source_that_has_only_memory_does_not_pickle_and_says_what_to_use() -> None:
+    with pytest.raises(TypeError, match=r"store=FileTokenStore\(path\)"):
+        pickle.dumps(make_source(store=MemoryTokenStore()))

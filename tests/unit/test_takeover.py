@@ -1,0 +1,119 @@
+"""Rule 7: nobody is left behind. Interrupts, forks, and a refresher that calls itself."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+
+import pytest
+from requests_tokenrefresh import FileTokenStore, RefreshFailedError, Token
+from requests_tokenrefresh._events import RefreshEnded, RefreshStarted
+
+from tests.support.logins import Heard, Refresher, make_source, wait_for_waiters
+from tests.support.threads import start_together
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_when_the_leader_is_interrupted_a_waiter_takes_over(interrupt: type[BaseException]) -> None:
+    heard, refresher = Heard(), Refresher(interrupt())
+    refresher.gate.clear()
+    source = make_source(refresher, listeners=[heard])
+    old = source.token()
+    callers = start_together(10, lambda: source.refresh(old))
+    wait_for_waiters(source, 9)
+    refresher.gate.set()
+    outcomes = callers.outcomes()
+    assert [type(o.error) for o in outcomes if o.error] == [interrupt]
+    assert {o.value.access_token for o in outcomes if o.value} == {"access-2"}
+    assert len(refresher.calls) == 2
+    assert [e.outcome for e in heard.of(RefreshEnded)] == ["abandoned", "refreshed"]  # type: ignore[attr-defined]
+    assert len(heard.of(RefreshStarted)) == 2
+
+
+def test_an_interrupt_between_publication_and_trial_lets_the_waiters_go() -> None:
+    def interrupt(event: object) -> None:
+        if isinstance(event, RefreshEnded):
+            raise KeyboardInterrupt
+
+    source = make_source(trial_timeout=60, listeners=[interrupt])
+    old = source.token()
+    with pytest.raises(KeyboardInterrupt):
+        source.reject(old)
+    assert source.token().access_token == "access-1"
+
+
+def test_the_refreshing_thread_knows_that_it_is() -> None:
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.append(source.refreshing_here())
+        seen.extend(in_another_thread(source.refreshing_here))
+
+    source = make_source(Refresher(look))
+    source.refresh(source.token())
+    assert seen == [True, False]
+    assert not source.refreshing_here()
+
+
+def in_another_thread(function: Callable[[], bool]) -> list[bool]:
+    return [outcome.result() for outcome in start_together(1, function).outcomes()]
+
+
+def test_a_refresher_that_asks_its_own_source_gets_an_error_and_no_deadlock() -> None:
+    refresher = Refresher(lambda: source.token())
+    source = make_source(refresher)
+    with pytest.raises(RefreshFailedError, match="must work without one"):
+        source.refresh(source.token())
+
+
+def test_a_refresher_may_ask_for_the_current_token_while_it_still_works() -> None:
+    """An early refresh stops nobody, not even itself."""
+    seen: list[str] = []
+
+    def refresh(_token: Token | None) -> str:
+        seen.append(source.token().access_token)
+        return "new"
+
+    source = make_source(refresh)
+    source._early_from = source._look_at = 0
+    source._make_ready()
+    assert source.token().access_token == "new"
+    assert seen == ["access-0"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_after_fork_the_child_starts_without_a_flight(tmp_path: object) -> None:
+    refresher = Refresher()
+    source = make_source(refresher, store=FileTokenStore(f"{tmp_path}/token.json"))
+    old = source.token()
+    refresher.gate.clear()
+    leader = start_together(1, lambda: source.refresh(old))
+    assert refresher.started.wait(5)
+    with source._turn:  # as another thread might hold it
+        reading, writing = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: the point here
+            child = os.fork()
+        if child == 0:  # pragma: no cover - measured in the parent only
+            answer = b"?"
+            try:
+                child_source_has_no_flight = source._flight is None
+                free = in_another_thread(lambda: source._turn.acquire(timeout=5))[0]
+                answer = b"free" if child_source_has_no_flight and free else b"stuck"
+            finally:
+                os.write(writing, answer)
+                os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read() == b"free"
+    os.waitpid(child, 0)
+    refresher.gate.set()
+    leader.outcomes()
+
+
+def test_a_thread_that_leads_may_ask_again_while_its_token_is_on_trial() -> None:
+    source = make_source(trial_timeout=60)
+    old = source.token()
+    new = source.reject(old)
+    assert source.reject(old) is new
