@@ -184,6 +184,7 @@ class TokenRefreshAdapter(HTTPAdapter):
     ) -> requests.Response:
         if self._source.when_logged_out != "raise":
             return response
+        set_aside(response)  # who catches an error seldom closes its response
         error.request, error.response = request, response
         raise error
 

@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 
 from urllib3.util import Url, parse_url
 
-from requests_tokenrefresh._errors import InsecureTransportError
+from ._errors import InsecureTransportError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -67,7 +67,7 @@ class Origins:
         origins: The same in normal form: lower case, IDNA, no default port, sorted.
 
     Raises:
-        TypeError: *origins* is not a list of strings.
+        TypeError: *origins* is not a list, but for example a string.
         ValueError: It is empty, or one is not an origin; the message says which.
         InsecureTransportError: One is plain http to another machine.
     """
@@ -104,14 +104,16 @@ class Origins:
 
 def _parse_origin(name: str, origin: str) -> Url:
     parsed = _parse(name, origin)
+    _require_secure(name, parsed)
+    port = None if parsed.port == _DEFAULT_PORTS[parsed.scheme or ""] else parsed.port
+    plain = Url(scheme=parsed.scheme, host=parsed.host, port=port)
     if parsed.path not in (None, "/") or parsed.query is not None or parsed.fragment is not None:
         raise ValueError(
             f"{name} has something after the host, and an origin is only scheme://host[:port] "
             "(which paths take part is decided by where the adapter is mounted): "
-            f"pass {_origin(parsed).url!r}"
+            f"pass {plain.url!r}"
         )
-    _require_secure(name, parsed)
-    return _origin(parsed)
+    return plain
 
 
 def _parse(name: str, url: str) -> Url:
@@ -141,11 +143,6 @@ def _is_loopback(host: str) -> bool:
     except ValueError:
         return False
     return any(address in network for network in _LOOPBACK)
-
-
-def _origin(parsed: Url) -> Url:
-    port = None if parsed.port == _DEFAULT_PORTS[parsed.scheme or ""] else parsed.port
-    return Url(scheme=parsed.scheme, host=parsed.host, port=port)
 
 
 def _spellings(origin: Url) -> str:

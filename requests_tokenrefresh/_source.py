@@ -194,7 +194,7 @@ class TokenSource:
         self._flight: _Flight | None = None
         # All of these are guarded by _turn:
         self._token: Token | None = None  # the current one, usable or not
-        self._since = -math.inf  # when it became current, in monotonic seconds
+        self._born = -math.inf  # when it was issued, in monotonic seconds, if it is known to be new
         self._early_from = math.inf  # when its early window opens, in epoch seconds
         self._look_at = math.inf  # when somebody has something to do about it, in epoch seconds
         self._rejected: Token | None = None  # the current one, once a server has answered 401
@@ -337,7 +337,7 @@ class TokenSource:
         forbidden endpoint shall not drive the token endpoint.
         """
         with self._turn:
-            young = self._monotonic() - self._since < self._min_refresh_interval
+            young = self._monotonic() - self._born < self._min_refresh_interval
             return young and token is self._proven and token is self._good_token()
 
     def reject(self, token: Token) -> Token:
@@ -493,9 +493,9 @@ class TokenSource:
 
     def _lead(self, flight: _Flight) -> None:
         """Fly, and see to it that the flight ends whatever happens."""
-        self.tell(RefreshStarted, why=flight.why)
         outcome = "abandoned"
         try:
+            self.tell(RefreshStarted, why=flight.why)
             outcome = self._fly(flight)
         finally:
             if outcome == "abandoned":  # KeyboardInterrupt and the like: a waiter takes over
@@ -631,6 +631,8 @@ class TokenSource:
             if flight is not self._flight:
                 return False
             self._make_current(token, unsaved=unsaved)
+            # An adopted one has an age already; a login's is anybody's guess.
+            self._born = self._monotonic() - max(0.0, self._clock() - (token.issued_at or 0.0))
             flight.token = token
             if flight.trial and self._trial_timeout > 0:
                 flight.trial_ends = self._monotonic() + self._trial_timeout
@@ -775,7 +777,7 @@ class TokenSource:
 
     def _make_current(self, token: Token, *, unsaved: Token | None) -> None:
         self._token = token
-        self._since = self._monotonic()
+        self._born = -math.inf
         self._seed = self._rejected = None
         self._unsaved = unsaved
         self._failures, self._failure, self._retry_at = 0, None, -math.inf

@@ -8,7 +8,6 @@ from typing import Any
 
 from requests_tokenrefresh import Token, TokenSource
 from requests_tokenrefresh._events import Event, WaitStarted
-
 from tests.support.threads import wait_until
 
 ORIGIN = "https://api.example.com"
@@ -89,9 +88,7 @@ def make_source(
 
 
 def first_token(lifetime: float = 3600, issued_at: float = START) -> Token:
-    return Token(
-        "access-0", "refresh-0", issued_at=issued_at, expires_at=issued_at + lifetime
-    )
+    return Token("access-0", "refresh-0", issued_at=issued_at, expires_at=issued_at + lifetime)
 
 
 def wait_for_waiters(source: TokenSource, count: int) -> None:

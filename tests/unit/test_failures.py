@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 from oauthlib.oauth2 import InvalidGrantError
+
 from requests_tokenrefresh import (
     LoginRequiredError,
     RefreshFailedError,
@@ -15,7 +16,6 @@ from requests_tokenrefresh import (
     TokenRefreshError,
 )
 from requests_tokenrefresh._events import LoggedOut, RefreshEnded
-
 from tests.support.logins import Clock, Heard, Refresher, make_source, wait_for_waiters
 from tests.support.threads import start_together
 
@@ -114,9 +114,10 @@ def test_anything_else_a_refresher_raises_is_transient(error: Exception) -> None
 def test_a_refreshers_message_is_not_repeated(caplog: pytest.LogCaptureFixture) -> None:
     """It may hold a URL or a form with secrets in it; the cause is there for whoever may look."""
     source = make_source(Refresher(ValueError("refresh_token=s3cret")))
-    with pytest.raises(RefreshFailedError, match="^ValueError while getting a new token$") as caught:
+    with pytest.raises(RefreshFailedError) as caught:
         source.refresh(source.token())
-    assert "s3cret" not in caplog.text + repr(caught.value)
+    assert str(caught.value) == "ValueError while getting a new token"
+    assert "s3cret" not in caplog.text
 
 
 def test_a_refresher_that_cannot_do_without_a_token_says_so() -> None:
@@ -270,7 +271,10 @@ def test_a_permanent_refusal_leads_to_the_unattended_login() -> None:
 
 def test_only_when_the_unattended_login_fails_too_is_the_login_over() -> None:
     reasons: list[str] = []
-    refresher, login = Refresher(refused()), Refresher(LoginRequiredError("no", reason="wrong_password"))
+    refresher, login = (
+        Refresher(refused()),
+        Refresher(LoginRequiredError("no", reason="wrong_password")),
+    )
     source = make_source(refresher, login=login, on_logout=reasons.append)
     old = source.token()
     for _ in range(2):

@@ -7,10 +7,11 @@ import time
 from typing import Any
 
 import pytest
+
 from requests_tokenrefresh import LoginRequiredError, MemoryTokenStore, Token
 from requests_tokenrefresh._events import RefreshEnded, RefreshStarted
-
 from tests.support.logins import (
+    START,
     Clock,
     Heard,
     Refresher,
@@ -18,7 +19,7 @@ from tests.support.logins import (
     make_source,
     wait_for_waiters,
 )
-from tests.support.threads import run_together, start_together
+from tests.support.threads import run_together, start_together, wait_until
 
 
 class Untouchable:
@@ -85,7 +86,7 @@ def test_a_reply_without_a_refresh_token_keeps_the_old_one() -> None:
     source = make_source(Refresher({"access_token": "b"}, "c", Token("d")))
     tokens = [source.token()]
     for _ in range(3):
-        tokens.append(source.refresh(tokens[-1]))  # noqa: PERF401 - each needs the one before
+        tokens.append(source.refresh(tokens[-1]))
     assert [(t.access_token, t.refresh_token) for t in tokens[1:]] == [
         ("b", "refresh-0"),
         ("c", "refresh-0"),
@@ -164,7 +165,9 @@ def test_the_lock_is_free_while_foreign_code_runs() -> None:
             return super().lock(timeout)
 
     refresher = Refresher(lambda: look("refresher"))
-    source = make_source(refresher, store=Store(), logged_in=False, on_logout=lambda _: look("on_logout"))
+    source = make_source(
+        refresher, store=Store(), logged_in=False, on_logout=lambda _: look("on_logout")
+    )
     source._listeners = (lambda event: look(type(event).__name__),)
     source.login(first_token())
     source.refresh(source.token())
@@ -341,7 +344,7 @@ def test_the_public_refresh_opens_no_trial() -> None:
 
 def test_a_401_to_a_young_proven_token_is_the_resources_own_answer() -> None:
     source = make_source(min_refresh_interval=1)
-    token = source.token()
+    token = source.refresh(source.token())
     assert not source.trusts(token)
     source.accept(token)
     assert source.trusts(token)
@@ -350,9 +353,29 @@ def test_a_401_to_a_young_proven_token_is_the_resources_own_answer() -> None:
 def test_a_proven_token_is_trusted_only_for_the_min_refresh_interval() -> None:
     clock = Clock()
     source = make_source(clock=clock, min_refresh_interval=1)
+    token = source.refresh(source.token())
+    source.accept(token)
+    clock.advance(0.99)
+    assert source.trusts(token)
+    clock.advance(0.01)
+    assert not source.trusts(token)
+
+
+def test_a_token_of_unknown_age_is_not_trusted_however_proven() -> None:
+    """It may be dead already, and what accepted it a page that asks for no token."""
+    source = make_source()
     source.accept(source.token())
-    clock.advance(1)
     assert not source.trusts(source.token())
+
+
+@pytest.mark.parametrize(("age", "trusted"), [(0.5, True), (1.5, False)])
+def test_an_adopted_token_is_as_old_as_its_issue(age: float, trusted: bool) -> None:
+    store = MemoryTokenStore()
+    source = make_source(store=store, min_refresh_interval=1)
+    store.save(Token("siblings", issued_at=START - age))
+    token = source.refresh(source.token())
+    source.accept(token)
+    assert (token.access_token, source.trusts(token)) == ("siblings", trusted)
 
 
 def test_an_expired_token_is_not_trusted_however_young() -> None:
@@ -368,10 +391,12 @@ def test_a_token_that_others_have_rejected_is_not_trusted() -> None:
     refresher = Refresher()
     refresher.gate.clear()
     source = make_source(refresher)
-    token = source.token()
+    refresher.gate.set()
+    token = source.refresh(source.token())
     source.accept(token)
+    refresher.gate.clear()
     leader = start_together(1, lambda: source.refresh(token))
-    assert refresher.started.wait(5)
+    wait_until(lambda: len(refresher.calls) == 2)
     assert not source.trusts(token)
     refresher.gate.set()
     leader.outcomes()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
+
 from requests_tokenrefresh import (
     LoginRequiredError,
     MemoryTokenStore,
@@ -14,7 +15,6 @@ from requests_tokenrefresh import (
     TokenStoreError,
 )
 from requests_tokenrefresh._events import LoggedIn, LoggedOut, RefreshEnded
-
 from tests.support.logins import Heard, Refresher, make_source, wait_for_waiters
 from tests.support.threads import Callers, start_together
 

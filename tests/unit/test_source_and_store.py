@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from requests_tokenrefresh import (
     LoginRequiredError,
     MemoryTokenStore,
@@ -15,7 +16,6 @@ from requests_tokenrefresh import (
     TokenStoreError,
 )
 from requests_tokenrefresh._events import RefreshEnded
-
 from tests.support.logins import START, Clock, Heard, Refresher, first_token, make_source
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from requests_tokenrefresh import (
     FileTokenStore,
     InsecureTransportError,
@@ -14,7 +15,6 @@ from requests_tokenrefresh import (
     Token,
     TokenSource,
 )
-
 from tests.support.logins import ORIGIN, Refresher, first_token, make_source
 
 
@@ -24,7 +24,12 @@ from tests.support.logins import ORIGIN, Refresher, first_token, make_source
         ("refresher", "https://…", TypeError, "refresher is a grant, or a function"),
         ("login", "password", TypeError, "login is a function, or None, got str"),
         ("on_logout", 7, TypeError, "on_logout is a function, or None, got int"),
-        ("origins", "https://api.example.com", TypeError, 'such as \\["https://api.example.com"\\]'),
+        (
+            "origins",
+            "https://api.example.com",
+            TypeError,
+            'such as \\["https://api.example.com"\\]',
+        ),
         ("origins", [], ValueError, "origins is empty"),
         ("origins", ["http://api.example.com"], InsecureTransportError, "use https"),
         ("store", 7, TypeError, "store"),

@@ -1,0 +1,23 @@
+"""The command `requests-tokenrefresh`; also `python -m requests_tokenrefresh`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command, and end the process with its exit code."""
+    try:
+        from .cli.command import command
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("click", "rich"):
+            raise
+        sys.stderr.write(
+            f"The command needs {missing.name}: pip install 'requests-tokenrefresh[cli]'\n"
+        )
+        sys.exit(2)
+    command(prog_name="requests-tokenrefresh")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,405 @@
+"""A replay is the same request: bodies, cookies, connections, redirects, over real HTTP."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from requests_tokenrefresh import LoginRequiredError, TokenRefreshAdapter, TokenSource
+from tests.support.logins import Refresher
+from tests.support.servers import HTTPServer, RawServer, Received, Reply, read_request
+from tests.support.threads import run_together, start_together
+
+EXPIRED = Reply(401, b"expired", [("WWW-Authenticate", 'Bearer error="invalid_token"')])
+
+
+def accepts(token: str, good: Reply | None = None, bad: Reply = EXPIRED) -> Callable[..., Reply]:
+    def handler(request: Received) -> Reply:
+        return (good or Reply()) if request.headers["Authorization"] == f"Bearer {token}" else bad
+
+    return handler
+
+
+def source_for(*urls: str, refresher: Any = None, **options: Any) -> TokenSource:
+    source = TokenSource(refresher or Refresher(), origins=list(urls), **options)
+    source.login({"access_token": "access-0", "refresh_token": "refresh-0", "expires_in": 3600})
+    return source
+
+
+def session_for(source: TokenSource, **options: Any) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("http://", TokenRefreshAdapter(source, **options))
+    return session
+
+
+@pytest.fixture
+def api(http_server: Callable[..., HTTPServer]) -> HTTPServer:
+    """Accepts the first token that is refreshed, and no other."""
+    return http_server(accepts("access-1"))  # type: ignore[no-any-return]
+
+
+# -- bodies ------------------------------------------------------------------------------------
+
+
+class Lines:
+    """Iterable again and again."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"one "
+        yield b"two"
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        (None, b""),
+        (b"bytes", b"bytes"),
+        ("stré", "stré".encode()),
+        ({"a": "1"}, b"a=1"),
+        (lambda: io.BytesIO(b"in memory"), b"in memory"),
+        (Lines, b"one two"),
+    ],
+    ids=["none", "bytes", "str", "form", "file object", "iterable"],
+)
+def test_a_body_is_sent_again_whole(api: HTTPServer, body: Any, sent: bytes) -> None:
+    with session_for(source_for(api.url)) as session:
+        response = session.post(f"{api.url}/x?y=1", data=body() if callable(body) else body)
+    assert response.status_code == 200
+    assert [(r.method, r.path, r.body) for r in api.requests] == [("POST", "/x?y=1", sent)] * 2
+    first, second = ({**dict(r.headers.items()), "Authorization": ""} for r in api.requests)
+    assert first == second
+
+
+def test_json_is_sent_again(api: HTTPServer) -> None:
+    with session_for(source_for(api.url)) as session:
+        session.put(api.url, json={"a": [1]})
+    assert [r.body for r in api.requests] == [b'{"a": [1]}'] * 2
+
+
+def test_a_file_is_sent_again_from_where_the_caller_had_read_to(
+    api: HTTPServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(b"header\nthe rest")
+    with path.open("rb") as file, session_for(source_for(api.url)) as session:
+        file.readline()
+        session.post(api.url, data=file)
+    assert [r.body for r in api.requests] == [b"the rest"] * 2
+
+
+def test_a_multipart_upload_is_sent_again(api: HTTPServer) -> None:
+    with session_for(source_for(api.url)) as session:
+        session.post(api.url, files={"f": ("name.txt", io.BytesIO(b"content"))}, data={"a": "1"})
+    first, second = (r.body for r in api.requests)
+    assert first == second
+    assert b"content" in second
+
+
+@pytest.mark.parametrize("kind", ["iterator", "pipe", "closed file", "stream without a position"])
+def test_a_body_that_is_gone_is_not_replaced_by_an_empty_one(api: HTTPServer, kind: str) -> None:
+    class Once(io.BytesIO):
+        def read(self, *size: Any) -> bytes:
+            data = super().read(*size)
+            if kind == "closed file" and not data:
+                self.close()
+            return data
+
+    class Stream:
+        def __init__(self) -> None:
+            self._rest = io.BytesIO(b"once")
+
+        def read(self, size: int = -1) -> bytes:
+            return self._rest.read(size)
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(self._rest)
+
+    reading, writing = os.pipe()
+    os.write(writing, b"once")
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe, session_for(source_for(api.url)) as session:
+        body = {
+            "iterator": iter([b"once"]),
+            "pipe": pipe,
+            "closed file": Once(b"once"),
+            "stream without a position": Stream(),
+        }[kind]
+        response = session.post(api.url, data=body)
+        assert (response.status_code, response.content) == (401, b"expired")
+        assert [r.body for r in api.requests] == [b"once"]
+        assert session.get(api.url).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body", [lambda: iter([b"on", "cé"]), lambda: pipe_with(b"once"), lambda: TextStream()]
+)
+def test_a_spooled_body_is_sent_again(api: HTTPServer, body: Callable[[], Any]) -> None:
+    with session_for(source_for(api.url), spool_bodies=1000) as session:
+        response = session.post(api.url, data=body())
+    assert response.status_code == 200
+    first, second = (r.body for r in api.requests)
+    assert first == second
+    assert first in (b"once", "oncé".encode())
+
+
+class TextStream:
+    def __init__(self) -> None:
+        self._rest = io.StringIO("once")
+
+    def read(self, size: int = -1) -> str:
+        return self._rest.read(size)
+
+
+def pipe_with(content: bytes) -> Any:
+    reading, writing = os.pipe()
+    os.write(writing, content)
+    os.close(writing)
+    return _ClosesAtTheEnd(reading)
+
+
+class _ClosesAtTheEnd:
+    def __init__(self, descriptor: int) -> None:
+        self._pipe = os.fdopen(descriptor, "rb")
+
+    def read(self, size: int = -1) -> bytes:
+        data = b"" if self._pipe.closed else self._pipe.read(size)
+        if size and not data:
+            self._pipe.close()
+        return data
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.read(16384), b"")
+
+
+def test_what_is_too_long_to_spool_is_sent_as_it_comes_and_once(api: HTTPServer) -> None:
+    with session_for(source_for(api.url), spool_bodies=5) as session:
+        response = session.post(api.url, data=iter([b"123", b"456", b"789"]))
+    assert response.status_code == 401
+    assert [r.body for r in api.requests] == [b"123456789"]
+
+
+def test_spooling_does_not_touch_the_callers_request(api: HTTPServer) -> None:
+    body = iter([b"once"])
+    request = requests.Request("POST", api.url, data=body).prepare()
+    with session_for(source_for(api.url), spool_bodies=100) as session:
+        session.send(request)
+    assert request.body is body
+
+
+# -- connections -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_connection_of_the_401_carries_the_replay(
+    http_server: Callable[..., HTTPServer], stream: bool, chunked: bool
+) -> None:
+    body: Any = [b"ex", b"pired"] if chunked else b"expired"
+    server = http_server(accepts("access-1", Reply(200, b"good"), Reply(401, body)))
+    with session_for(source_for(server.url)) as session:
+        response = session.get(server.url, stream=stream)
+        assert response.content == b"good"
+        assert [r.content for r in response.history] == [b"expired"]
+    assert [r.connection for r in server.requests] == [1, 1]
+
+
+def test_one_blocking_connection_is_enough(api: HTTPServer) -> None:
+    with session_for(source_for(api.url), pool_block=True, pool_maxsize=1) as session:
+        statuses = run_together(8, lambda: session.get(api.url, timeout=20).status_code)
+    assert {outcome.result() for outcome in statuses} == {200}
+    assert api.connections == 1
+
+
+def test_streaming_goes_on_after_a_replay(http_server: Callable[..., HTTPServer]) -> None:
+    server = http_server(accepts("access-1", Reply(200, [b"a", b"b", b"c"])))
+    with (
+        session_for(source_for(server.url)) as session,
+        session.get(server.url, stream=True) as response,
+    ):
+        assert b"".join(response.iter_content(1)) == b"abc"
+
+
+@pytest.mark.parametrize("size", [64 * 1024 - 1, 1_000_000])
+def test_a_401_is_read_up_to_64_kib_and_its_connection_closed_beyond(
+    http_server: Callable[..., HTTPServer], size: int
+) -> None:
+    server = http_server(accepts("access-1", bad=Reply(401, b"x" * size)))
+    with session_for(source_for(server.url), pool_block=True, pool_maxsize=1) as session:
+        response = session.get(server.url, timeout=20)
+        (rejection,) = response.history
+        assert response.status_code == 200
+        assert 64 * 1024 - 1 <= len(rejection.content) <= min(size, 80 * 1024)
+    assert [r.connection for r in server.requests] == ([1, 1] if size < 64 * 1024 else [1, 2])
+
+
+def test_a_compressed_401_is_kept_compressed(http_server: Callable[..., HTTPServer]) -> None:
+    bomb = gzip.compress(b"0" * 30_000_000)
+    assert len(bomb) < 64 * 1024
+    bad = Reply(401, bomb, [("Content-Encoding", "gzip")])
+    server = http_server(accepts("access-1", bad=bad))
+    with session_for(source_for(server.url)) as session:
+        (rejection,) = session.get(server.url).history
+        assert len(rejection.raw._fp.getvalue()) == len(bomb)
+        assert rejection.content[:3] == b"000"
+
+
+@pytest.mark.parametrize("close", [False, True], ids=["keep-alive", "close"])
+@pytest.mark.parametrize("drip", [0.2, 30], ids=["dripping", "stalled"])
+def test_a_slow_401_holds_up_the_replay_for_a_second_at_most(
+    http_server: Callable[..., HTTPServer], close: bool, drip: float
+) -> None:
+    """Socket timeouts are per recv, and there is none here: only a total limit helps."""
+    done = threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b"."
+            if done.wait(drip):
+                return
+
+    bad = Reply(401, slowly(), [("Content-Length", "1000")], close=close)
+    server = http_server(accepts("access-1", bad=bad))
+    with session_for(source_for(server.url)) as session:
+        begun = time.monotonic()
+        response = session.get(server.url)
+        took = time.monotonic() - begun
+        done.set()
+    assert response.status_code == 200
+    assert 0.9 < took < 5
+    assert set(response.history[0].content) == {ord(".")}
+    assert [r.connection for r in server.requests] == [1, 2]
+
+
+def test_a_401_that_breaks_off_is_no_reason_to_fail(raw_server: Callable[..., RawServer]) -> None:
+    def script(connection: socket.socket) -> None:
+        while True:
+            request = read_request(connection)
+            if request.headers["Authorization"] == "Bearer access-1":
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            else:
+                connection.sendall(b"HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\nhal")
+                return
+
+    server = raw_server(script)
+    with session_for(source_for(server.url)) as session:
+        response = session.get(server.url)
+        assert (response.status_code, response.history[0].content) == (200, b"hal")
+
+
+def test_an_http_1_0_server_that_hangs_up_after_each_answer_is_fine(
+    http_server: Callable[..., HTTPServer],
+) -> None:
+    server = http_server(accepts("access-1", bad=Reply(401, b"expired", close=True)))
+    with session_for(source_for(server.url)) as session:
+        response = session.get(server.url)
+        assert (response.status_code, response.history[0].content) == (200, b"expired")
+    assert [r.connection for r in server.requests] == [1, 2]
+
+
+# -- cookies -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cookie_api(http_server: Callable[..., HTTPServer]) -> HTTPServer:
+    bad = Reply(401, b"", [("Set-Cookie", "csrf=1; Path=/"), ("Set-Cookie", "lb=b; Path=/")])
+    return http_server(accepts("access-1", bad=bad))  # type: ignore[no-any-return]
+
+
+def test_the_cookies_of_the_401_are_in_the_replay_and_in_the_session(
+    cookie_api: HTTPServer,
+) -> None:
+    with session_for(source_for(cookie_api.url)) as session:
+        session.cookies.set("mine", "0")
+        session.get(cookie_api.url)
+        assert dict(session.cookies) == {"mine": "0", "csrf": "1", "lb": "b"}
+    sent = [set((r.headers["Cookie"] or "").split("; ")) for r in cookie_api.requests]
+    assert sent == [{"mine=0"}, {"mine=0", "csrf=1", "lb=b"}]
+
+
+def test_a_cookie_header_that_the_caller_wrote_stays_as_it_is(cookie_api: HTTPServer) -> None:
+    with session_for(source_for(cookie_api.url)) as session:
+        session.get(cookie_api.url, headers={"Cookie": "own=1"})
+    assert [r.headers["Cookie"] for r in cookie_api.requests] == ["own=1", "own=1"]
+
+
+def test_a_request_without_a_jar_takes_the_cookies_too(cookie_api: HTTPServer) -> None:
+    request = requests.PreparedRequest()
+    request.prepare_method("GET")
+    request.prepare_url(cookie_api.url, None)
+    request.prepare_headers({})
+    adapter = TokenRefreshAdapter(source_for(cookie_api.url))
+    assert adapter.send(request).status_code == 200
+    adapter.close()
+    assert cookie_api.requests[1].headers["Cookie"] == "csrf=1; lb=b"
+
+
+# -- redirects ---------------------------------------------------------------------------------
+
+
+def test_a_redirect_to_another_origin_takes_no_token_along(
+    http_server: Callable[..., HTTPServer],
+) -> None:
+    foreign = http_server(lambda _: Reply(), host="127.0.0.2")
+    server = http_server(
+        accepts("access-1", Reply(302, b"", [("Location", f"{foreign.url}/elsewhere")]))
+    )
+    with session_for(source_for(server.url)) as session:
+        response = session.get(server.url)
+    assert response.url == f"{foreign.url}/elsewhere"
+    assert [r.headers["Authorization"] for r in foreign.requests] == [None]
+
+
+def test_a_redirect_within_the_origins_is_sent_with_the_token(
+    http_server: Callable[..., HTTPServer],
+) -> None:
+    other = http_server(accepts("access-1"))
+    server = http_server(lambda _: Reply(302, b"", [("Location", f"{other.url}/x")]))
+    with session_for(source_for(server.url, other.url)) as session:
+        assert session.get(server.url).status_code == 200
+    assert [r.headers["Authorization"] for r in other.requests] == [
+        "Bearer access-0",
+        "Bearer access-1",
+    ]
+
+
+# -- together ----------------------------------------------------------------------------------
+
+
+def test_a_storm_costs_one_refresh_and_few_rejections(api: HTTPServer) -> None:
+    """Requests that have not left when the first 401 arrives are not sent with the dead token."""
+    refresher = Refresher()
+    with session_for(source_for(api.url, refresher=refresher), pool_maxsize=50) as session:
+        outcomes = run_together(50, lambda: session.get(api.url, timeout=20).status_code)
+    assert [outcome.result() for outcome in outcomes] == [200] * 50
+    assert len(refresher.calls) == 1
+
+
+def test_a_refused_trial_spares_the_server_the_waiters_requests(
+    http_server: Callable[..., HTTPServer],
+) -> None:
+    refresher = Refresher()
+    refresher.gate.clear()
+    server = http_server(accepts("nothing"))
+    source = source_for(server.url, refresher=refresher)
+    with session_for(source, pool_maxsize=20) as session:
+        callers = start_together(1, lambda: session.get(server.url, timeout=20))
+        assert refresher.started.wait(5)
+        late = start_together(19, lambda: session.get(server.url, timeout=20))
+        while len(source._turn._waiters) < 19:  # type: ignore[attr-defined]
+            assert late.running == 19
+        refresher.gate.set()
+        errors = [o.error for o in callers.outcomes() + late.outcomes()]
+    assert {type(error) for error in errors} == {LoginRequiredError}
+    assert len(server.requests) == 2
+    assert len(refresher.calls) == 1
