@@ -1,0 +1,89 @@
+"""The house: imports go one way, and the flight's file is the only one with a Condition."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import requests_tokenrefresh
+
+PACKAGE = Path(requests_tokenrefresh.__file__).parent
+
+# Each may import from those above it, and from its own folder.
+ROOMS = [
+    "_token",
+    "_errors",
+    "_events",
+    "_origins",
+    "refreshers",
+    "stores",
+    "_source",
+    "_challenge",
+    "_replay",
+    "_adapter",
+    "__init__",
+    "cli",
+    "__main__",
+]
+NARROWER = {
+    "_token": set(),
+    "_errors": set(),
+    "_events": set(),
+    "_origins": {"_errors"},
+    "refreshers": {"_token", "_errors", "_origins"},
+    "stores": {"_token", "_errors"},
+    "_challenge": set(),
+    "_replay": set(),
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """The rooms that *path* imports from, wherever in the file the import stands."""
+    inside = path.relative_to(PACKAGE).parent.parts
+    rooms: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = list(inside[: len(inside) - node.level + 1])
+                full = base + (node.module.split(".") if node.module else [])
+            elif (node.module or "").split(".")[0] == "requests_tokenrefresh":
+                full = (node.module or "").split(".")[1:]
+            else:
+                continue
+            rooms |= {full[0]} if full else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                package, *rest = alias.name.split(".")
+                if package == "requests_tokenrefresh":
+                    rooms.add(rest[0] if rest else "__init__")
+    return rooms - {room_of(path)}
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    room = room_of(path)
+    allowed = NARROWER.get(room, set(ROOMS[: ROOMS.index(room)]))
+    public = set(requests_tokenrefresh.__all__) if "__init__" in allowed else set()
+    assert imported_rooms(path) <= allowed | public
+
+
+def test_one_file_has_the_condition() -> None:
+    assert [room_of(path) for path in FILES if "Condition(" in path.read_text()] == ["_source"]
+
+
+def test_the_source_does_no_http() -> None:
+    imports = [
+        line
+        for line in (PACKAGE / "_source.py").read_text().splitlines()
+        if line.startswith(("import ", "from "))
+    ]
+    assert [line for line in imports if "requests" in line or "urllib3" in line] == []

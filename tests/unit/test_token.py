@@ -1,0 +1,207 @@
+"""`Token`: a frozen value, read from whatever a token endpoint says."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import dataclasses
+import json
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from requests_tokenrefresh import Token
+
+NOW = 1_700_000_000.0
+
+
+def read(**reply: Any) -> Token:
+    return Token.from_mapping({"access_token": "a", **reply}, received_at=NOW)
+
+
+def jwt(claims: object) -> str:
+    def part(value: object) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'none'})}.{part(claims)}.c2ln"
+
+
+# -- secrets -----------------------------------------------------------------------------------
+
+
+def test_no_secret_is_in_the_repr() -> None:
+    token = Token("s3cret-a", "s3cret-r", expires_at=NOW, extra={"id_token": "s3cret-i"})
+    assert "s3cret" not in f"{token!r} {token}"
+
+
+def test_a_token_is_frozen() -> None:
+    token = Token("a", extra={"scope": "x"})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        token.access_token = "b"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        token.extra["scope"] = "y"  # type: ignore[index]
+
+
+def test_tokens_are_equal_when_their_secrets_are() -> None:
+    assert Token("a", "r", expires_at=1.0, extra={"x": 1}) == Token("a", "r", issued_at=2.0)
+    assert Token("a", "r") != Token("a", "s")
+    assert Token("a") != Token("b")
+
+
+def test_a_token_pickles_and_copies() -> None:
+    token = Token("a", "r", "JWT", 2.0, 1.0, {"scope": "x"})
+    for again in (pickle.loads(pickle.dumps(token)), copy.deepcopy(token)):
+        assert again.to_mapping() == token.to_mapping()
+
+
+# -- what can stand in a header ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["access_token", "refresh_token"])
+@pytest.mark.parametrize(
+    "value", ["a\r\nX: y", "a\nb", "a\0b", "é", " a", "a ", "a\x7f", "\u2028", 7, ["a"], b"a"]
+)
+def test_what_cannot_stand_in_a_header_is_refused_and_not_repeated(name: str, value: Any) -> None:
+    fields = {"access_token": "fine", name: value}
+    with pytest.raises(ValueError, match=name) as caught:
+        Token(**fields)
+    assert repr(value) not in str(caught.value)
+
+
+def test_an_empty_access_token_is_refused() -> None:
+    with pytest.raises(ValueError, match="access_token is empty"):
+        Token("")
+
+
+def test_an_empty_refresh_token_in_a_reply_is_none() -> None:
+    assert read(refresh_token="").refresh_token is None
+
+
+@given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))
+def test_all_of_visible_ascii_is_fine(secret: str) -> None:
+    assert Token(secret, secret).authorization == f"Bearer {secret}"
+
+
+@pytest.mark.parametrize("token_type", ["bearer", "Bearer", "BEARER"])
+def test_any_spelling_of_bearer_is_sent_as_bearer(token_type: str) -> None:
+    assert read(token_type=token_type).authorization == "Bearer a"
+
+
+def test_other_types_are_sent_as_they_are() -> None:
+    assert read(token_type="JWT").authorization == "JWT a"
+
+
+@pytest.mark.parametrize("token_type", ["mac", "DPoP", "PoP"])
+def test_a_type_that_needs_a_proof_is_refused(token_type: str) -> None:
+    with pytest.raises(ValueError, match="need a proof with every request"):
+        read(token_type=token_type)
+
+
+@pytest.mark.parametrize("token_type", ["Bea rer", "Bearer\r\nX:", 7])
+def test_a_type_that_is_no_scheme_is_refused(token_type: Any) -> None:
+    with pytest.raises(ValueError, match="not the name of an authentication scheme"):
+        read(token_type=token_type)
+
+
+# -- expiry ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "expires_at"),
+    [
+        ({"expires_in": 60}, NOW + 60),
+        ({"expires_in": "60"}, NOW + 60),
+        ({"expires_in": 0.5}, NOW + 0.5),
+        ({"expires_in": 60, "expires_at": 1}, NOW + 60),
+        ({"expires_at": NOW + 5}, NOW + 5),
+        ({"expires_at": str(NOW + 5)}, NOW + 5),
+        ({"expires_in": None, "expires_at": NOW + 5}, NOW + 5),
+        ({"expires_in": 0}, None),
+        ({}, None),
+        ({"access_token": jwt({"exp": NOW + 7})}, NOW + 7),
+        ({"access_token": jwt({"exp": NOW + 7}), "expires_in": 60}, NOW + 60),
+        ({"access_token": jwt({"exp": NOW - 7})}, None),
+        ({"access_token": jwt({})}, None),
+        ({"access_token": jwt({"exp": "soon"})}, None),
+        ({"access_token": jwt([])}, None),
+        ({"access_token": "three.opaque.parts"}, None),
+        ({"access_token": f"a.{base64.urlsafe_b64encode(b'[' * 100_000).decode()}.c"}, None),
+    ],
+)
+def test_expiry_is_what_the_reply_says_or_the_jwt_claims(
+    reply: dict[str, Any], expires_at: float | None
+) -> None:
+    assert read(**reply).expires_at == expires_at
+
+
+@pytest.mark.parametrize("name", ["expires_in", "expires_at", "issued_at"])
+@pytest.mark.parametrize("value", ["soon", "", "nan", "inf", [], True, 10**400])
+def test_a_time_that_is_no_number_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} is not a"):
+        read(**{name: value})
+
+
+def test_a_token_that_is_dead_on_arrival_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"expires_in is negative \(-1\)"):
+        read(expires_in=-1)
+
+
+def test_the_lifetime_is_from_issue_to_expiry() -> None:
+    assert read(expires_in=60).lifetime == 60
+    assert read(expires_at=NOW - 60).lifetime == 0
+    assert read().lifetime is None
+    assert Token("a", expires_at=NOW).lifetime is None
+
+
+# -- the reply ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reply", [{}, {"access_token": None}])
+def test_a_reply_without_an_access_token_is_refused(reply: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no access_token"):
+        Token.from_mapping(reply, received_at=NOW)
+
+
+@pytest.mark.parametrize("reply", [None, [], "a", 7])
+def test_a_reply_is_a_mapping(reply: Any) -> None:
+    with pytest.raises(ValueError, match="a token reply is a mapping"):
+        Token.from_mapping(reply, received_at=NOW)
+
+
+def test_without_a_refresh_token_the_old_one_is_kept() -> None:
+    old = Token("x", "old")
+    kept = Token.from_mapping({"access_token": "a"}, received_at=NOW, previous=old)
+    assert kept.refresh_token == "old"
+    rotated = {"access_token": "a", "refresh_token": "new"}
+    assert Token.from_mapping(rotated, received_at=NOW, previous=old).refresh_token == "new"
+
+
+def test_what_else_a_reply_carries_is_kept() -> None:
+    token = read(scope="a b", id_token="i", expires_in=5)
+    assert dict(token.extra) == {"scope": "a b", "id_token": "i"}
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+fields = st.sampled_from(
+    ["access_token", "refresh_token", "token_type", "expires_in", "expires_at", "issued_at", "x"]
+)
+
+
+@given(st.dictionaries(fields, json_values))
+def test_any_reply_is_a_token_or_a_value_error(reply: dict[str, Any]) -> None:
+    try:
+        token = Token.from_mapping(reply, received_at=NOW)
+    except ValueError:
+        return
+    assert token.authorization.isascii()
+    assert token.authorization.isprintable()
+    stored = json.loads(json.dumps(token.to_mapping()))
+    again = Token.from_mapping(stored, received_at=0)
+    assert (again, again.expires_at, again.issued_at) == (token, token.expires_at, token.issued_at)
