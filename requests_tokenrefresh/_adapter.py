@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -14,10 +14,16 @@ from requests.adapters import (
     BaseAdapter,
     HTTPAdapter,
 )
+from requests.utils import select_proxy
 from urllib3.util.retry import Retry
 
 from ._challenge import rejects_token
-from ._errors import LoginRequiredError, TokenRefreshError, local_unauthorized
+from ._errors import (
+    InsecureTransportError,
+    LoginRequiredError,
+    TokenRefreshError,
+    local_unauthorized,
+)
 from ._events import ReplayEnded, ReplayStarted, TokenRejected
 from ._replay import body_position, rewind, set_aside, spooled, with_authorization, with_cookies
 from ._source import TokenSource
@@ -66,7 +72,7 @@ class TokenRefreshAdapter(HTTPAdapter):
         tokens: TokenSource,
         *,
         transport: BaseAdapter | None = None,
-        is_rejected: Callable[[requests.Response], bool] = rejects_token,
+        is_rejected: Callable[[requests.Response], bool] | None = None,
         spool_bodies: int = 0,
         pool_connections: int = DEFAULT_POOLSIZE,
         pool_maxsize: int = DEFAULT_POOLSIZE,
@@ -95,10 +101,10 @@ class TokenRefreshAdapter(HTTPAdapter):
         self,
         request: requests.PreparedRequest,
         stream: bool = False,
-        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
+        timeout: float | tuple[float | None, float | None] | None = None,
         verify: bool | str = True,
-        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
-        proxies: Mapping[str, str] | None = None,
+        cert: str | tuple[str, str] | None = None,
+        proxies: dict[str, str] | None = None,
     ) -> requests.Response:
         """Send *request* with a good token; its answer is never a 401 that a refresh could spare.
 
@@ -110,6 +116,7 @@ class TokenRefreshAdapter(HTTPAdapter):
             RefreshFailedError: No new token can be had now.
             RefreshTimeoutError: Another thread's refresh took too long.
             TokenStoreError: The store failed.
+            InsecureTransportError: The token would have gone to a proxy in plain http.
             requests.RequestException: As without this adapter.
         """
         how = {
@@ -121,6 +128,7 @@ class TokenRefreshAdapter(HTTPAdapter):
         }
         if not self._takes_a_token(request):
             return self._transmit(request, how)
+        _refuse_plain_http_to_a_proxy(request, proxies)
         try:
             token = self._source.token()
         except LoginRequiredError as error:
@@ -132,7 +140,7 @@ class TokenRefreshAdapter(HTTPAdapter):
             request = spooled(request, self._spool_bodies)
         position = body_position(request.body)
         response = self._transmit(with_authorization(request, token.authorization), how)
-        if not self._is_rejected(response):
+        if not self._rejects(response, token):
             if response.status_code != requests.codes.unauthorized:
                 self._source.accept(token)
             return response
@@ -160,6 +168,11 @@ class TokenRefreshAdapter(HTTPAdapter):
             return True
         _log.debug("a request with an Authorization of its own (%s) passes through", scheme)
         return False
+
+    def _rejects(self, response: requests.Response, token: Token) -> bool:
+        if self._is_rejected is not None:
+            return self._is_rejected(response)
+        return rejects_token(response, token.token_type)
 
     def _transmit(
         self, request: requests.PreparedRequest, how: dict[str, Any]
@@ -229,7 +242,7 @@ class TokenRefreshAdapter(HTTPAdapter):
         verdict = "none"
         try:
             response = self._transmit(with_authorization(request, token.authorization), how)
-            refused = self._is_rejected(response)
+            refused = self._rejects(response, token)
             if refused:
                 verdict = "refused"
                 self._source.tell(TokenRejected, replay=True)
@@ -257,3 +270,16 @@ class TokenRefreshAdapter(HTTPAdapter):
         except TokenRefreshError as error:
             _log.warning("nor could the token be refreshed for the next request: %s", error)
         return response
+
+
+def _refuse_plain_http_to_a_proxy(
+    request: requests.PreparedRequest, proxies: dict[str, str] | None
+) -> None:
+    """Plain http is for this machine only, and a proxy is another one that reads along."""
+    url = request.url or ""
+    if proxies and url.startswith("http:") and select_proxy(url, proxies):
+        raise InsecureTransportError(
+            "a plain http request with a token would go through a proxy; "
+            "name its host in NO_PROXY, or use https",
+            request=request,
+        )

@@ -17,9 +17,7 @@ _END = r"[ \t]*(?:,[ \t,]*|\Z)"
 _SCHEME = re.compile(
     rf"({_TOKEN})(?:(?:[ \t]+{_TOKEN68})?{_END}|[ \t]+(?={_TOKEN}[ \t]*=))",
 )
-_PARAMETER = re.compile(
-    rf'({_TOKEN})[ \t]*=[ \t]*(?:({_TOKEN})|"((?:[^"\\]|\\.)*)"){_END}', re.DOTALL
-)
+_PARAMETER = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*(?:({_TOKEN})|"((?:[^"\\]|\\.)*)"){_END}')
 
 
 @dataclass(frozen=True)
@@ -77,4 +75,4 @@ def parse_challenges(value: str) -> list[Challenge]:
 
 
 def _unescape(quoted: str) -> str:
-    return re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
+    return re.sub(r"\\(.)", r"\1", quoted)

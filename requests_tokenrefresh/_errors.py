@@ -20,7 +20,7 @@ def local_unauthorized(request: requests.PreparedRequest | None = None) -> reque
     `status_code`, and it is told apart by `.headers`, which is empty.
     """
     response = requests.Response()
-    response.status_code = requests.codes.unauthorized
+    response.status_code = 401
     response.reason = "Unauthorized"
     response.raw = HTTPResponse(body=BytesIO(), status=401, preload_content=False)
     if request is not None:

@@ -32,8 +32,7 @@ _PLAIN = re.compile(
     (?: : [1-9][0-9]* )?
     (?= [/?#] | \Z )
     """,
-    # ASCII: otherwise IGNORECASE finds an s in U+017F and a k in U+212A.
-    re.VERBOSE | re.IGNORECASE | re.ASCII,
+    re.VERBOSE | re.IGNORECASE,
 )
 
 # Not *.localhost, which a resolver may ask the network for (RFC 6761 section 6.3 is a SHOULD).
@@ -88,6 +87,7 @@ class Origins:
                 'pass the servers it is for, such as ["https://api.example.com"]'
             )
         spellings = "|".join(sorted({_spellings(origin) for origin in parsed}))
+        # ASCII: otherwise IGNORECASE finds an s in U+017F and a k in U+212A.
         pattern = re.compile(rf"(?:{spellings})(?=[/?#]|\Z)", re.IGNORECASE | re.ASCII)
         object.__setattr__(self, "origins", tuple(sorted({origin.url for origin in parsed})))
         object.__setattr__(self, "_pattern", pattern)

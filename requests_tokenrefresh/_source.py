@@ -41,6 +41,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ._errors import (
@@ -204,8 +205,9 @@ class TokenSource:
         self._failure: TokenRefreshError | None = None  # the last of them
         self._retry_at = -math.inf  # in monotonic seconds; before it nobody asks again
         self._unsaved: Token | None = None  # the current one, as long as save() fails
-        self._in_store = False  # whether the store is known to have held this login
 
+        # Touched by the leader, and by login(): whether the store is known to have held this login.
+        self._in_store = False
         # Guarded by _turn too; for the first flight, if the store holds nothing.
         self._seed = None if token is None else self._read(token, previous=None)
 
@@ -357,18 +359,21 @@ class TokenSource:
     def refuse(self, token: Token) -> bool:
         """A server answered 401 to a replay with *token*: return whether another flight may help.
 
-        It may if the token has expired or been replaced meanwhile. If it is proven, the answer is
-        that resource's own. Otherwise a new token was no better than the old one.
+        It may if the token has expired, or been rejected or replaced meanwhile. If it is proven,
+        the answer is that resource's own. Otherwise a new token was no better than the old one.
 
         Raises:
             LoginRequiredError: ... and with this the login is over.
         """
         with self._turn:
-            if token is not self._token or self._counts_as_expired(token):
+            if (
+                token is not self._token
+                or token is self._rejected
+                or self._counts_as_expired(token)
+            ):
                 self._end_trial(token)
                 return True
             if token is self._proven:
-                self._end_trial(token)
                 return False
             error = LoginRequiredError(
                 "the refresh gave a new token, and the server refused it at its first use; "
@@ -614,7 +619,8 @@ class TokenSource:
                 # So that siblings learn it without asking the server again.
                 self._store.clear()
                 self._in_store = False
-        except TokenStoreError as error:
+        except Exception as error:
+            # Whatever the store raises, the refusal stands: the server is not asked again.
             _log.warning("the login is over, but the store still says otherwise: %s", error)
             return None
         if stored is None or stored == basis:
@@ -712,18 +718,20 @@ class TokenSource:
         A leader that is *flying* holds the store's lock for this whole process: writing is atomic
         without it, and the leader puts right what it may write afterwards.
         """
-        if flying:
-            self._write_current()
-            return
-        with self._store.lock(self._wait_timeout):
-            self._write_current()
+        try:
+            with nullcontext() if flying else self._store.lock(self._wait_timeout):
+                self._write_current()
+        except TokenRefreshError:
+            raise
+        except Exception as error:
+            raise _as_store_error(error) from error
 
     def _forget(self, token: Token) -> None:
         try:
             with self._store.lock(self._wait_timeout):
                 if self._store.load() == token:
                     self._store.clear()
-        except TokenStoreError as error:
+        except Exception as error:
             _log.warning("the login is over, but the store still says otherwise: %s", error)
 
     def _announce_logout(self, error: LoginRequiredError) -> None:

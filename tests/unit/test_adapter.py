@@ -13,6 +13,7 @@ import responses
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from requests_tokenrefresh import (
+    InsecureTransportError,
     LoginRequiredError,
     RefreshFailedError,
     StoreLockTimeoutError,
@@ -282,6 +283,15 @@ def test_a_rule_of_ones_own_says_what_rejects_a_token(api: responses.RequestsMoc
     assert authorizations(api) == ["Bearer access-0", "Bearer access-1"]
 
 
+def test_a_challenge_is_read_for_the_scheme_of_the_token(api: responses.RequestsMock) -> None:
+    source = make_source(Refresher({"access_token": "b", "token_type": "JWT"}), logged_in=False)
+    source.login({"access_token": "a", "token_type": "JWT"})
+    api.get(URL, status=401, headers={"WWW-Authenticate": "JWT"})
+    api.get(URL, status=200)
+    assert session_for(source).get(URL).status_code == 200
+    assert authorizations(api) == ["JWT a", "JWT b"]
+
+
 def test_insufficient_scope_is_not_a_matter_of_refreshing(api: responses.RequestsMock) -> None:
     api.get(URL, status=401, headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'})
     assert session_for(make_source()).get(URL).status_code == 401
@@ -327,6 +337,23 @@ def test_other_origins_get_no_token(api: responses.RequestsMock) -> None:
     api.get("https://api.example.com.evil.com/", status=401)
     assert session.get("https://api.example.com.evil.com/").status_code == 401
     assert authorizations(api) == [None]
+
+
+@pytest.mark.parametrize("scheme", ["http", "all"])
+def test_plain_http_does_not_take_the_token_to_a_proxy(
+    api: responses.RequestsMock, scheme: str
+) -> None:
+    source = make_source(origins=["http://localhost:8000", "https://localhost"])
+    session = requests.Session()
+    session.mount("http://", TokenRefreshAdapter(source))
+    session.mount("https://", TokenRefreshAdapter(source))
+    proxies = {scheme: "http://127.0.0.1:3128"}
+    with pytest.raises(InsecureTransportError, match="NO_PROXY") as caught:
+        session.get("http://localhost:8000/", proxies=proxies)
+    assert caught.value.request is not None
+    api.get("https://localhost/")
+    session.get("https://localhost/", proxies=proxies)
+    assert authorizations(api) == ["Bearer access-0"]
 
 
 @pytest.mark.parametrize("value", ["Basic dTpw", b"Digest username=me", "AWS4-HMAC-SHA256 x"])

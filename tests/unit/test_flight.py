@@ -421,6 +421,19 @@ def test_a_401_to_a_replay_whose_token_has_expired_calls_for_another_flight() ->
     assert source.reject(new).access_token == "access-2"
 
 
+def test_a_401_to_a_replay_whose_token_others_have_rejected_waits_for_their_flight() -> None:
+    refresher = Refresher()
+    source = make_source(refresher)
+    token = source.refresh(source.token())
+    source.accept(token)
+    refresher.gate.clear()
+    others = start_together(1, lambda: source.refresh(token))
+    wait_until(lambda: len(refresher.calls) == 2)
+    assert source.refuse(token) is True
+    refresher.gate.set()
+    assert others.outcomes()[0].result().access_token == "access-2"
+
+
 def test_a_401_to_a_replay_whose_token_was_replaced_calls_for_another_flight() -> None:
     source = make_source()
     new = source.reject(source.token())

@@ -177,6 +177,15 @@ def test_a_login_that_cannot_be_saved_is_in_use_all_the_same() -> None:
     assert source.token().access_token == "a"
 
 
+def test_what_a_store_should_not_raise_is_a_store_error_all_the_same() -> None:
+    class Broken(MemoryTokenStore):
+        def save(self, token: Token) -> None:
+            raise ZeroDivisionError
+
+    with pytest.raises(TokenStoreError, match="the token store raised ZeroDivisionError"):
+        make_source(store=Broken(), logged_in=False).login("a")
+
+
 def test_a_logout_that_cannot_clear_the_store_says_so_and_is_one_all_the_same() -> None:
     class Sealed(MemoryTokenStore):
         def clear(self) -> None:

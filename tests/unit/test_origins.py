@@ -1,0 +1,394 @@
+"""Where a token may go."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from hypothesis import event, example, given, settings
+from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
+from urllib3.util import parse_url
+
+from requests_tokenrefresh._errors import InsecureTransportError
+from requests_tokenrefresh._origins import Origins, require_secure
+
+API = Origins(["https://api.example.com"])
+SEVERAL = Origins(["https://api.example.com", "https://a:1", "https://[::1]:2", "http://127.0.0.1"])
+DESTINATIONS = {
+    ("https", "api.example.com", 443),
+    ("https", "a", 1),
+    ("https", "::1", 2),
+    ("http", "127.0.0.1", 80),
+}
+ADAPTER = HTTPAdapter()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.com/",
+        "https://api.example.com",
+        "https://api.example.com/v1/users@evil.com/?next=https://evil.com/#https://evil.com",
+        "https://api.example.com?q=1",
+        "https://api.example.com#top",
+        "HTTPS://API.Example.COM/",
+        "https://api.example.com:443/",
+        "https://api.example.com/\\@evil.com/",
+        "https://api.example.com/a b\tc\u2028",
+    ],
+)
+def test_a_url_of_the_origin_is_allowed(url):
+    assert API.allow(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        # Other places.
+        "https://api.example.com.evil.com/",
+        "https://api.example.comevil.com/",
+        "https://example.com/",
+        "https://evil.com/https://api.example.com/",
+        "https://evil-api.example.com/",
+        "https://apixexample.com/",
+        "http://api.example.com/",
+        "https://api.example.com:8443/",
+        "https://api.example.com:4433/",
+        "ftp://api.example.com/",
+        "https+unix://api.example.com/",
+        # User names.
+        "https://api.example.com@evil.com/",
+        "https://api.example.com:443@evil.com/",
+        "https://user@api.example.com/",
+        "https://user:password@api.example.com/",
+        "https://@api.example.com/",
+        # Read differently by different parsers.
+        "https://api.example.com\\@evil.com/",
+        "https://api.example.com:443\\@evil.com/",
+        "https://evil.com\\@api.example.com/",
+        "https://api.example.com\\.evil.com/",
+        "https:\\\\api.example.com/",
+        "https:/\\api.example.com/",
+        "https:api.example.com/",
+        "https:/api.example.com/",
+        "https:///api.example.com/",
+        "//api.example.com/",
+        "api.example.com/",
+        "/api.example.com/",
+        "",
+        # Other spellings of the host or the port.
+        "https://api.example.com./",
+        "https://.api.example.com/",
+        "https://api..example.com/",
+        "https://%61pi.example.com/",
+        "https://api.example.com%2f@evil.com/",
+        "https://api.example.com%00/",
+        "https://\uff41pi.example.com/",
+        "https://api\u3002example\u3002com/",
+        "https://api.example.com:/",
+        "https://api.example.com:0443/",
+        "https://api.example.com:0/",
+        "https://api.example.com:443:443/",
+        "https://api.example.com:\u0664\u0664\u0663/",
+        "https://[api.example.com]/",
+        # White space and control characters.
+        " https://api.example.com/",
+        "\nhttps://api.example.com/",
+        "https://api.example.com /",
+        "https://api.example.com\t/",
+        "https://api.example.com\n",
+        "https://api.example.com\r\n/",
+        "https://api.exam\nple.com/",
+        "https://api.example.com\x00/",
+        "ht\ntps://api.example.com/",
+        # IGNORECASE folds these into s and k, unless it is told to stay within ASCII.
+        "http\u017f://api.example.com/",
+    ],
+)
+def test_any_other_url_is_refused(url):
+    assert not API.allow(url)
+
+
+def test_the_two_parsers_really_disagree_about_the_url_with_a_backslash():
+    url = "http://a:1\\@b:2/"
+    assert urlsplit(url).hostname == "b"
+    assert parse_url(url).host == "a"
+    assert not Origins(["https://a:1", "https://b:2"]).allow(url.replace("http:", "https:"))
+
+
+@pytest.mark.parametrize(
+    ("origin", "normal"),
+    [
+        ("https://api.example.com/", "https://api.example.com"),
+        ("HTTPS://API.Example.com:443", "https://api.example.com"),
+        ("https://api.example.com:8443", "https://api.example.com:8443"),
+        ("https://api.example.com:80", "https://api.example.com:80"),
+        ("https://my_service-2:9/", "https://my_service-2:9"),
+        ("https://B\u00fccher.example", "https://xn--bcher-kva.example"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ("https://stra\u00dfe.example", "https://xn--strae-oqa.example"),
+        ("https://[2001:DB8::1]", "https://[2001:db8::1]"),
+        ("https://192.0.2.1", "https://192.0.2.1"),
+        ("https://api.example.com.", "https://api.example.com."),
+        ("http://localhost:80", "http://localhost"),
+        ("http://LOCALHOST:8080", "http://localhost:8080"),
+        ("http://127.8.9.10", "http://127.8.9.10"),
+        ("http://[::1]:8080/", "http://[::1]:8080"),
+    ],
+)
+def test_an_origin_is_where_requests_goes_for_it(origin, normal):
+    origins = Origins([origin])
+    assert origins.origins == (normal,)
+    assert origins.allow(f"{normal}/path")
+    assert origins.allow(requests.Request("GET", origin).prepare().url)
+
+
+def test_several_origins_are_each_allowed_and_nothing_between_them():
+    origins = Origins(iter(["https://b:1", "https://a:2", "https://A:2/"]))
+    assert origins.origins == ("https://a:2", "https://b:1")
+    allowed = [f"https://{h}:{p}" for h in "ab" for p in "12" if origins.allow(f"https://{h}:{p}")]
+    assert allowed == ["https://a:2", "https://b:1"]
+
+
+def test_origins_are_values_that_pickle_and_show_themselves():
+    assert repr(SEVERAL) == (
+        "Origins(origins=('http://127.0.0.1', 'https://[::1]:2', 'https://a:1', "
+        "'https://api.example.com'))"
+    )
+    again = pickle.loads(pickle.dumps(SEVERAL))
+    assert again == SEVERAL == Origins(reversed(SEVERAL.origins))
+    assert hash(again) == hash(SEVERAL)
+    assert again.allow("https://a:1/")
+    assert SEVERAL != API
+    with pytest.raises(AttributeError):
+        API.origins = ()
+
+
+@pytest.mark.parametrize("origins", ["https://api.example.com", b"https://a", None, 1])
+def test_origins_that_are_no_list_are_refused(origins):
+    with pytest.raises(TypeError, match=r'a list, such as \["https://api.example.com"\], got '):
+        Origins(origins)
+
+
+def test_no_origins_are_refused():
+    with pytest.raises(ValueError, match="origins is empty"):
+        Origins([])
+
+
+NO_HOST = [
+    "",
+    "api.example.com",
+    "api.example.com:443",
+    "//api.example.com",
+    "https:api.example.com",
+    "https:/api.example.com",
+    "https://",
+    "https:///path",
+    "https://:443",
+    "ftp://api.example.com",
+    "https+unix://api.example.com",
+    "http\u017f://api.example.com",
+    " https://api.example.com",
+    "https://api.example.com ",
+    "https://api example.com",
+    "https://api.example.com\n",
+    "https://api.example.com\t/",
+    "https://api.example.com\x00/",
+    "https://a:1\\@b:2/",
+    "https://a\\b",
+    "https://*.example.com",
+    "https://.example.com",
+    "https://%61.example.com",
+    "https://a\uff0fb.example",
+    "https://a\u2100b.example",
+    "https://a\u200bb.example",
+    "https://\ud800",
+    "https://api.example.com:",
+    "https://api.example.com:0",
+    "https://api.example.com:65536",
+    "https://api.example.com:-1",
+    "https://api.example.com:https",
+    "https://[::1",
+    "https://[::1]x",
+    "https://[:::1]",
+    "https://[fe80::1%25eth0]",
+    "https://[fe80::1%eth0]",
+    "https://[v1.a]",
+    "https://::1",
+]
+
+
+@pytest.mark.parametrize("url", NO_HOST)
+def test_what_is_no_absolute_url_with_a_plain_host_is_refused_and_shown(url):
+    with pytest.raises(ValueError, match="is not an http or https URL with a plain host") as origin:
+        Origins(["https://a", url])
+    with pytest.raises(ValueError, match="is not an http or https URL with a plain host") as secure:
+        require_secure(url)
+    assert "origins[1]" in str(origin.value)
+    assert "without user name" in str(secure.value)
+    if "@" not in url:
+        assert f"got {url!r}" in str(origin.value)
+    assert origin.value.__context__ is None  # the parser's own error repeats the URL
+
+
+@pytest.mark.parametrize("url", [None, b"https://api.example.com", 1])
+def test_what_is_no_string_is_refused_by_its_type(url):
+    with pytest.raises(ValueError, match=f"got {type(url).__name__}"):
+        require_secure(url)
+    with pytest.raises(ValueError, match=f"got {type(url).__name__}"):
+        Origins([url])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://client:s3cret@auth.example.com/",
+        "https://s3cret@auth.example.com",
+        "auth.example.com?code=s3cret",
+        "auth.example.com#s3cret",
+    ],
+)
+def test_a_secret_in_a_refused_url_is_not_repeated(url):
+    for refuse in (require_secure, lambda url: Origins([url])):
+        with pytest.raises(ValueError, match="not repeated") as refused:
+            refuse(url)
+        assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("rest", ["/v1", "//", "?", "?a=s3cret", "/?", "#", "#s3cret", "/#"])
+def test_an_origin_with_more_than_a_host_is_refused_and_corrected(rest):
+    with pytest.raises(ValueError, match=r"origins\[0\] .*pass 'https://a:8443'") as refused:
+        Origins([f"https://A:8443{rest}"])
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "api.example.com",
+        "localhost.example.com",
+        "app.localhost",
+        "localhost.",
+        "127.0.0.1.example.com",
+        "127.1",
+        "127.0.0.01",
+        "2130706433",
+        "0x7f000001",
+        "128.0.0.1",
+        "0.0.0.0",
+        "10.0.0.1",
+        "[::]",
+        "[::2]",
+        "[::ffff:127.0.0.1]",
+    ],
+)
+def test_plain_http_to_another_machine_is_refused(host):
+    with pytest.raises(InsecureTransportError, match=r"the URL is plain http.* use https for"):
+        require_secure(f"http://{host}/token")
+    with pytest.raises(InsecureTransportError, match=r"origins\[0\] is plain http"):
+        Origins([f"http://{host}"])
+    require_secure(f"https://{host}/token")
+    assert Origins([f"https://{host}"]).allow(f"https://{host}/")
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LocalHost:80", "127.0.0.1:8080", "127.255.0.3", "[::1]", "[0:0::1]:9"]
+)
+def test_plain_http_stays_on_this_machine(host):
+    require_secure(f"http://{host}/token?a=b#c")
+    assert Origins([f"http://{host}"]).allow(f"http://{host.lower()}/".replace(":80/", "/"))
+
+
+# URLs made of what parsers stumble over, often enough near an allowed origin to come close.
+STARTS = ["https://api.example.com", "https://a:1", "HTTPS://[::1]:2", "http://127.0.0.1", "https:"]
+HOSTS = ["//", "api.example.com", "API.example.COM", "a", "[::1]", "127.0.0.1", "evil.com", "xn--"]
+PORTS = [":443", ":80", ":1", ":2", ":01", ":0", ":"]
+MARKS = ["/", "\\", "@", "?", "#", "%", "%2f", "%40", "%61", "[", "]", ".", "*", ";", "\t", "\n"]
+LOOKALIKES = ["\u3002", "\uff0f", "\u017f", "\u212a", "\uff41", "\u00df"]
+CHARACTERS = st.integers(0, 0x7F).map(chr) | st.integers(0, 0x10FFFF).map(chr)
+PIECES = st.sampled_from([*HOSTS, *PORTS, *MARKS, *LOOKALIKES]) | CHARACTERS
+URLS = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(STARTS),
+    st.lists(PIECES, max_size=4).map("".join),
+    st.sampled_from(["", "/", "/path?query#fragment", "@evil.com/"]),
+)
+
+
+def destinations(url):
+    """Where each of the two parsers sends a request, as far as it can read *url*."""
+    found = []
+    for parse in (urlsplit, parse_url):
+        try:
+            parsed = parse(url)
+            host = (parsed.hostname or "").strip("[]")
+            default = {"http": 80, "https": 443}.get(parsed.scheme)
+            # requests takes port 0 for none given.
+            found.append((parsed.scheme, host, parsed.port or default))
+        except ValueError:
+            found.append(None)
+    return found
+
+
+def connected(url):
+    request = requests.PreparedRequest()
+    request.url = url
+    pool = ADAPTER.get_connection_with_tls_context(request, verify=True)
+    named, _ = ADAPTER.build_connection_pool_key_attributes(request, verify=True)
+    assert named["host"].strip("[]") == pool.host.strip("[]")
+    return pool.scheme, pool.host.strip("[]"), pool.port
+
+
+@settings(max_examples=300)
+@given(URLS)
+@example("https://api.example.com\\@a:1/")
+@example("https://api.example.com:0")
+@example("https://[::1]:2\t/")
+def test_where_a_token_is_allowed_both_parsers_and_the_connection_go(url):
+    """Redirects bring URLs that nobody has prepared, so this holds for any text."""
+    allowed = SEVERAL.allow(url)
+    event(f"allowed: {allowed}")
+    if allowed:
+        [destination, other] = destinations(url)
+        assert destination == other == connected(url)
+        assert destination in DESTINATIONS
+        assert "@" not in urlsplit(url).netloc
+
+
+@settings(max_examples=300)
+@given(URLS)
+@example("https://API.example.com:00443")
+@example("https://a:1?b")
+@example("http://127.0.0.1:/")
+@example("https://user@a:1/")
+@example("://[")
+def test_a_prepared_url_is_allowed_exactly_if_both_parsers_go_to_an_origin(url):
+    try:
+        prepared = requests.Request("GET", url).prepare().url
+    except (requests.RequestException, ValueError):
+        return
+    [destination, other] = destinations(prepared)
+    agreed = destination == other and destination in DESTINATIONS
+    event(f"agreed: {agreed}")
+    assert SEVERAL.allow(prepared) == (agreed and "@" not in urlsplit(prepared).netloc)
+
+
+@settings(max_examples=300)
+@given(URLS)
+@example("https://B\u00fccher.example/")
+@example("https://localhost:8/x y")
+def test_what_is_secure_is_read_alike_by_both_parsers_and_prepared_by_requests(url):
+    try:
+        require_secure(url)
+    except (ValueError, InsecureTransportError):
+        return
+    prepared = requests.Request("GET", url).prepare().url
+    [destination, other] = destinations(prepared)
+    assert destination == other
+    scheme, host, _ = destination
+    assert scheme == "https" or re.fullmatch(r"127(\.[0-9]+){3}|localhost|[0:]+1", host)
+    assert Origins([prepared[: prepared.index("/", 8)]]).allow(prepared)
