@@ -10,11 +10,10 @@ def main() -> None:
     try:
         from .cli.command import command
     except ModuleNotFoundError as missing:
-        if missing.name not in ("click", "rich"):
+        package = (missing.name or "").partition(".")[0]
+        if package not in ("click", "rich"):
             raise
-        sys.stderr.write(
-            f"The command needs {missing.name}: pip install 'requests-tokenrefresh[cli]'\n"
-        )
+        sys.stderr.write(f"The command needs {package}: pip install 'requests-tokenrefresh[cli]'\n")
         sys.exit(2)
     command(prog_name="requests-tokenrefresh")
 

@@ -24,7 +24,7 @@ _SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # auth-scheme: RFC 9110 se
 # alone such a token is useless, and RFC 6749 section 7.1 forbids the attempt.
 _PROOF_OF_POSSESSION = frozenset({"dpop", "mac", "pop"})
 
-_KNOWN_FIELDS = frozenset(
+_FIELDS = frozenset(
     {"access_token", "refresh_token", "token_type", "expires_in", "expires_at", "issued_at"}
 )
 
@@ -68,7 +68,8 @@ class Token:
             )
         if self.token_type.lower() == "bearer":
             object.__setattr__(self, "token_type", "Bearer")
-        object.__setattr__(self, "extra", MappingProxyType(dict(self.extra)))
+        extra = {name: value for name, value in self.extra.items() if name not in _FIELDS}
+        object.__setattr__(self, "extra", MappingProxyType(extra))
 
     @property
     def authorization(self) -> str:
@@ -114,7 +115,7 @@ class Token:
             token_type=reply.get("token_type") or "Bearer",
             expires_at=_expiry(reply, received_at),
             issued_at=received_at if issued_at is None else issued_at,
-            extra={k: v for k, v in reply.items() if k not in _KNOWN_FIELDS},
+            extra=reply,
         )
 
     def to_mapping(self) -> dict[str, Any]:

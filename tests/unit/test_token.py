@@ -184,6 +184,11 @@ def test_what_else_a_reply_carries_is_kept() -> None:
     assert dict(token.extra) == {"scope": "a b", "id_token": "i"}
 
 
+def test_extra_cannot_contradict_the_fields() -> None:
+    token = Token("a", extra={"access_token": "b", "expires_in": -1, "scope": "x"})
+    assert token.to_mapping() == {"access_token": "a", "token_type": "Bearer", "scope": "x"}
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

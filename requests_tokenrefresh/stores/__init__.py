@@ -1,0 +1,36 @@
+"""Where a login is kept between requests, processes and runs."""
+
+from __future__ import annotations
+
+import os
+
+from ._file import FileTokenStore
+from ._memory import MemoryTokenStore
+from ._protocol import TokenStore
+
+__all__ = ["FileTokenStore", "MemoryTokenStore", "TokenStore", "open_store"]
+
+
+def open_store(store: TokenStore | str | os.PathLike[str] | None) -> TokenStore:
+    """Return the token store that *store* stands for.
+
+    Args:
+        store: None for a new `MemoryTokenStore`, a path for a `FileTokenStore`, or a token store,
+            which is returned as it is.
+
+    Raises:
+        TypeError: *store* is none of these.
+        ValueError: *store* is a path that cannot name a file.
+    """
+    if store is None:
+        return MemoryTokenStore()
+    if isinstance(store, str | os.PathLike):
+        return FileTokenStore(store)
+    # A class has all the methods of its instances, so the protocol alone would let it in.
+    if isinstance(store, TokenStore) and not isinstance(store, type):
+        return store
+    given = store.__name__ + " itself" if isinstance(store, type) else type(store).__name__
+    raise TypeError(
+        "store is a path (str or os.PathLike), a token store such as FileTokenStore(path), "
+        f"or None to keep the token in memory; got {given}"
+    )
