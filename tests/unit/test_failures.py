@@ -181,6 +181,7 @@ def test_until_the_backoff_has_passed_callers_fail_fast() -> None:
             source.token()
         assert fast.value.retry_after == 0.25
         assert fast.value.__cause__ is leader.value.__cause__
+        assert fast.value is not fast.value.__cause__
         assert len(refresher.calls) == attempt
         clock.advance(0.25)
     assert source.token().access_token == "access-3"

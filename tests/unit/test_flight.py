@@ -452,6 +452,15 @@ def test_an_old_token_that_is_accepted_late_proves_nothing() -> None:
         source.refuse(new)
 
 
+def test_an_old_token_that_is_accepted_late_takes_no_proof_away() -> None:
+    source = make_source()
+    old = source.token()
+    new = source.reject(old)
+    source.accept(new)
+    source.accept(old)
+    assert source.refuse(new) is False
+
+
 def test_events_tell_how_a_flight_went() -> None:
     heard = Heard()
     source = make_source(listeners=[heard])
