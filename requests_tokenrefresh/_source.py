@@ -775,7 +775,7 @@ class TokenSource:
         if self._over is not None:
             return False
         self._over = error
-        self._token = self._seed = self._unsaved = None
+        self._token = self._unsaved = None
         self._make_ready()
         flight = self._flight
         if flight is not None:

@@ -221,6 +221,20 @@ def test_one_blocking_connection_is_enough(api: HTTPServer) -> None:
     assert api.connections == 1
 
 
+def test_an_error_gives_the_connection_of_its_401_back(
+    http_server: Callable[..., HTTPServer],
+) -> None:
+    server = http_server(accepts("again"))
+    source = source_for(server.url)
+    with session_for(source, pool_block=True, pool_maxsize=1) as session:
+        with pytest.raises(LoginRequiredError) as caught:
+            session.get(server.url)
+        source.login("again")
+        assert session.get(server.url, timeout=20).status_code == 200
+        assert caught.value.response.content == b"expired"
+    assert server.connections == 1
+
+
 def test_streaming_goes_on_after_a_replay(http_server: Callable[..., HTTPServer]) -> None:
     server = http_server(accepts("access-1", Reply(200, [b"a", b"b", b"c"])))
     with (
@@ -305,6 +319,22 @@ def test_an_http_1_0_server_that_hangs_up_after_each_answer_is_fine(
         response = session.get(server.url)
         assert (response.status_code, response.history[0].content) == (200, b"expired")
     assert [r.connection for r in server.requests] == [1, 2]
+
+
+def test_a_replay_keeps_to_the_callers_timeout(http_server: Callable[..., HTTPServer]) -> None:
+    done = threading.Event()
+
+    def handler(request: Received) -> Reply:
+        if request.number == 2:
+            done.wait(10)
+        return EXPIRED
+
+    server = http_server(handler)
+    with session_for(source_for(server.url)) as session:
+        with pytest.raises(requests.ReadTimeout):
+            session.get(server.url, timeout=(5, 0.2))
+        done.set()
+    assert len(server.requests) == 2
 
 
 # -- cookies -----------------------------------------------------------------------------------

@@ -316,6 +316,7 @@ def test_a_trial_that_ends_without_an_answer_lets_the_waiters_go(
     with pytest.raises(type(error)):
         session_for(source).get(URL)
     assert source.token().access_token == "access-1"
+    assert not source.on_trial(source.token())
     assert [e.verdict for e in heard.of(ReplayEnded)] == ["none"]  # type: ignore[attr-defined]
 
 
@@ -325,6 +326,7 @@ def test_a_trial_that_another_scheme_answers_has_no_verdict(api: responses.Reque
     api.get(URL, status=401, headers={"WWW-Authenticate": "Negotiate"})
     assert session_for(source).get(URL).status_code == 401
     assert source.token().access_token == "access-1"
+    assert not source.on_trial(source.token())
     assert source._proven is None
 
 

@@ -15,8 +15,24 @@ from requests_tokenrefresh import (
     TokenStoreError,
 )
 from requests_tokenrefresh._events import LoggedIn, LoggedOut, RefreshEnded
-from tests.support.logins import Heard, Refresher, make_source, wait_for_waiters
+from tests.support.logins import Heard, Refresher, first_token, make_source, wait_for_waiters
 from tests.support.threads import Callers, start_together
+
+
+class HeldStore(MemoryTokenStore):
+    """Runs *before* in save(), once, just as another thread might come in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Callable[[], object] | None = None
+        self.saved: list[str] = []
+
+    def save(self, token: Token) -> None:
+        before, self.before = self.before, None
+        if before is not None:
+            before()
+        super().save(token)
+        self.saved.append(token.access_token)
 
 
 def held_flight(
@@ -34,15 +50,15 @@ def held_flight(
 
 def test_logout_during_a_flight_wakes_all_waiters_and_discards_what_it_brings() -> None:
     reasons: list[str] = []
-    heard = Heard()
-    source, refresher, callers = held_flight(on_logout=reasons.append, listeners=[heard])
+    heard, store = Heard(), HeldStore()
+    source, refresher, callers = held_flight(store, on_logout=reasons.append, listeners=[heard])
     source.logout()
     assert source._store.load() is None
     wait_for_waiters(source, 0)
     refresher.gate.set()
     errors = [outcome.error for outcome in callers.outcomes()]
     assert {(type(e), e.reason) for e in errors} == {(LoginRequiredError, "logged_out")}  # type: ignore[union-attr]
-    assert source._store.load() is None
+    assert (store.load(), store.saved) == (None, ["access-0"])
     with pytest.raises(LoginRequiredError, match=r"call login\(\) with a new token"):
         source.token()
     assert reasons == ["logged_out"]
@@ -57,20 +73,6 @@ def test_login_during_a_flight_gives_its_token_to_the_waiters_and_to_the_leader(
     assert {o.result().access_token for o in callers.outcomes()} == {"newer"}
     assert source.token().access_token == "newer"
     assert source._store.load() == source.token()
-
-
-class HeldStore(MemoryTokenStore):
-    """Runs *before* in save(), once, just as another thread might come in between."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.before: Callable[[], object] | None = None
-
-    def save(self, token: Token) -> None:
-        before, self.before = self.before, None
-        if before is not None:
-            before()
-        super().save(token)
 
 
 @pytest.mark.parametrize("newer", [None, "newer"], ids=["logout", "login"])
@@ -101,6 +103,21 @@ def test_a_late_failure_of_an_older_login_does_not_touch_the_newer(permanent: bo
     assert source.refresh(source.token()).access_token == "access-2"
 
 
+def test_a_late_refusal_does_not_end_a_newer_login_that_could_not_be_saved() -> None:
+    def full() -> None:
+        raise TokenStoreError("no space left")
+
+    store = HeldStore()
+    source, refresher, callers = held_flight(store)
+    refresher.answers.append(LoginRequiredError("no", reason="invalid_grant"))
+    store.before = full
+    with pytest.raises(TokenStoreError):
+        source.login("newer")
+    refresher.gate.set()
+    assert {o.result().access_token for o in callers.outcomes()} == {"newer"}
+    assert source.token().access_token == "newer"
+
+
 def test_logout_while_the_leader_queues_for_the_store_spares_the_request() -> None:
     class Queue(MemoryTokenStore):
         before: Callable[[], object] | None = None
@@ -112,7 +129,7 @@ def test_logout_while_the_leader_queues_for_the_store_spares_the_request() -> No
             return super().lock(timeout)
 
     store, refresher = Queue(), Refresher()
-    source = make_source(refresher, store=store)
+    source = make_source(refresher, store=store, token=first_token(), logged_in=False)
     old = source.token()
     store.before = source.logout
     with pytest.raises(LoginRequiredError):

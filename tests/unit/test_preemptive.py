@@ -7,7 +7,7 @@ import pytest
 from requests_tokenrefresh import LoginRequiredError, RefreshFailedError, Token, TokenSource
 from requests_tokenrefresh._events import RefreshStarted
 from tests.support.logins import START, Clock, Heard, Refresher, first_token, make_source
-from tests.support.threads import start_together
+from tests.support.threads import start_together, wait_until
 
 
 def source_with(
@@ -130,10 +130,26 @@ def test_in_the_early_window_one_caller_refreshes_and_the_others_go_on() -> None
     assert refresher.started.wait(5)
     others = start_together(20, source.token).outcomes()
     assert {o.result().access_token for o in others} == {"access-0"}
+    assert source._ready is not None
+    assert source._ready.until > clock.now  # without so much as a lock
     refresher.gate.set()
     assert leader.outcomes()[0].result().access_token == "access-1"
     assert source.token().access_token == "access-1"
     assert [event.why for event in heard.of(RefreshStarted)] == ["early"]  # type: ignore[attr-defined]
+
+
+def test_a_late_401_during_an_early_refresh_does_not_wait_for_it() -> None:
+    source, clock, refresher = source_with(3600)
+    older = source.token()
+    current = source.refresh(older)
+    clock.now = START + 3400
+    refresher.gate.clear()
+    leader = start_together(1, source.token)
+    wait_until(lambda: len(refresher.calls) == 2)
+    assert source.reject(older) is current
+    assert leader.running == 1
+    refresher.gate.set()
+    leader.outcomes()
 
 
 def test_before_the_early_window_nobody_refreshes() -> None:
