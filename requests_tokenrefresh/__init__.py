@@ -1,6 +1,6 @@
 """One token refresh for all threads and processes: an adapter for `requests`."""
 
-from . import _events as events
+from . import events
 from ._adapter import TokenRefreshAdapter
 from ._errors import (
     InsecureTransportError,

@@ -24,10 +24,10 @@ from ._errors import (
     TokenRefreshError,
     local_unauthorized,
 )
-from ._events import ReplayEnded, ReplayStarted, TokenRejected
 from ._replay import body_position, rewind, set_aside, spooled, with_authorization, with_cookies
 from ._source import TokenSource
 from ._token import Token
+from .events import ReplayEnded, ReplayStarted, TokenRejected
 
 _log = logging.getLogger("requests_tokenrefresh")
 

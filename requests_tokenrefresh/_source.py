@@ -53,7 +53,9 @@ from ._errors import (
     TokenStoreError,
     says_invalid_grant,
 )
-from ._events import (
+from ._origins import Origins
+from ._token import Token
+from .events import (
     Event,
     Listener,
     LoggedIn,
@@ -63,11 +65,9 @@ from ._events import (
     WaitEnded,
     WaitStarted,
 )
-from ._origins import Origins
-from ._token import Token
+from .refreshers import Refresher
 from .stores import TokenStore, open_store
 
-Refresher: TypeAlias = "Callable[[Token | None], Token | Mapping[str, Any] | str]"
 WhenLoggedOut: TypeAlias = Literal["raise", "return", "detach"]
 _Why: TypeAlias = Literal["reactive", "preemptive", "early"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from requests_tokenrefresh import Token, TokenSource
-from requests_tokenrefresh._events import Event, WaitStarted
+from requests_tokenrefresh.events import Event, WaitStarted
 from tests.support.threads import wait_until
 
 ORIGIN = "https://api.example.com"

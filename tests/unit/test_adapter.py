@@ -21,7 +21,7 @@ from requests_tokenrefresh import (
     TokenSource,
     TokenStoreError,
 )
-from requests_tokenrefresh._events import ReplayEnded, ReplayStarted, TokenRejected
+from requests_tokenrefresh.events import ReplayEnded, ReplayStarted, TokenRejected
 from tests.support.logins import ORIGIN, Clock, Heard, Refresher, make_source
 
 URL = f"{ORIGIN}/orders"

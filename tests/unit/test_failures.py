@@ -15,7 +15,7 @@ from requests_tokenrefresh import (
     Token,
     TokenRefreshError,
 )
-from requests_tokenrefresh._events import LoggedOut, RefreshEnded
+from requests_tokenrefresh.events import LoggedOut, RefreshEnded
 from tests.support.logins import Clock, Heard, Refresher, make_source, wait_for_waiters
 from tests.support.threads import start_together
 

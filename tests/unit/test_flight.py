@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from requests_tokenrefresh import LoginRequiredError, MemoryTokenStore, Token
-from requests_tokenrefresh._events import RefreshEnded, RefreshStarted
+from requests_tokenrefresh.events import RefreshEnded, RefreshStarted
 from tests.support.logins import (
     START,
     Clock,

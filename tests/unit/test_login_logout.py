@@ -14,7 +14,7 @@ from requests_tokenrefresh import (
     TokenSource,
     TokenStoreError,
 )
-from requests_tokenrefresh._events import LoggedIn, LoggedOut, RefreshEnded
+from requests_tokenrefresh.events import LoggedIn, LoggedOut, RefreshEnded
 from tests.support.logins import Heard, Refresher, first_token, make_source, wait_for_waiters
 from tests.support.threads import Callers, start_together
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from requests_tokenrefresh import LoginRequiredError, RefreshFailedError, Token, TokenSource
-from requests_tokenrefresh._events import RefreshStarted
+from requests_tokenrefresh.events import RefreshStarted
 from tests.support.logins import START, Clock, Heard, Refresher, first_token, make_source
 from tests.support.threads import start_together, wait_until
 

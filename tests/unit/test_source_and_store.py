@@ -16,7 +16,7 @@ from requests_tokenrefresh import (
     TokenSource,
     TokenStoreError,
 )
-from requests_tokenrefresh._events import RefreshEnded
+from requests_tokenrefresh.events import RefreshEnded
 from tests.support.logins import START, Clock, Heard, Refresher, first_token, make_source
 
 

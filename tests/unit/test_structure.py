@@ -15,7 +15,7 @@ PACKAGE = Path(requests_tokenrefresh.__file__).parent
 ROOMS = [
     "_token",
     "_errors",
-    "_events",
+    "events",
     "_origins",
     "refreshers",
     "stores",
@@ -30,7 +30,7 @@ ROOMS = [
 NARROWER = {
     "_token": set(),
     "_errors": set(),
-    "_events": set(),
+    "events": set(),
     "_origins": {"_errors"},
     "refreshers": {"_token", "_errors", "_origins"},
     "stores": {"_token", "_errors"},

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from requests_tokenrefresh import FileTokenStore, RefreshFailedError, Token
-from requests_tokenrefresh._events import RefreshEnded, RefreshStarted
+from requests_tokenrefresh.events import RefreshEnded, RefreshStarted
 from tests.support.logins import Heard, Refresher, make_source, wait_for_waiters
 from tests.support.threads import start_together
 

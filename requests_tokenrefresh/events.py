@@ -53,11 +53,12 @@ class RefreshEnded(Event):
     """This thread's refresh is over.
 
     Attributes:
-        outcome: ``refreshed`` (a new token from the refresher), ``adopted`` (another process had
-            refreshed: its token was taken from the store), ``logged_in`` (the unattended login
-            gave a new token), ``permanent`` (refused: the login is over), ``transient`` (failed:
-            try again later), ``skipped`` (early: another process is refreshing), ``discarded``
-            (`login()` or `logout()` came first) or ``abandoned`` (the thread was interrupted).
+        outcome: ``refreshed`` (a new token from the refresher), ``adopted`` (the store held a good
+            token: the first one, or one that another process has refreshed), ``logged_in`` (the
+            unattended login gave one), ``permanent`` (refused: the login is over), ``transient``
+            (failed: try again later), ``skipped`` (early: another process is refreshing),
+            ``discarded`` (`login()` or `logout()` came first) or ``abandoned`` (the thread was
+            interrupted).
     """
 
     outcome: Literal[

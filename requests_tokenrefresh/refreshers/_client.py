@@ -1,0 +1,75 @@
+"""Client authentication at the token endpoint (RFC 6749 section 2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias, get_args
+from urllib.parse import quote_plus
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+Auth: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+"""What `requests` takes as *auth*: an `AuthBase`, or a function like one."""
+
+AuthMethod: TypeAlias = Literal["client_secret_basic", "client_secret_post"]
+"""Where the client's secret goes, by the names of RFC 7591 section 2."""
+
+
+class NoAuth(AuthBase):
+    """Adds nothing; passed so that requests does not add the credentials of a netrc entry."""
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        return r
+
+
+def identify(
+    client_id: str | None, client_secret: str | None, auth: Auth | None, method: AuthMethod
+) -> tuple[Auth, dict[str, str]]:
+    """Return what authenticates a request, and what goes into its form.
+
+    Raises:
+        TypeError, ValueError: The arguments contradict each other, or one is of another type.
+    """
+    check_string("client_id", client_id)
+    check_string("client_secret", client_secret)
+    if method not in get_args(AuthMethod):
+        raise ValueError(
+            f"token_endpoint_auth_method is one of {', '.join(get_args(AuthMethod))}, "
+            f"got {method!r}; for any other pass auth="
+        )
+    public = {} if client_id is None else {"client_id": client_id}
+    if auth is not None:
+        if client_secret is not None:
+            raise ValueError("client_secret and auth both authenticate the client: pass one")
+        return check_auth(auth), public
+    if client_secret is None:
+        return NoAuth(), public
+    if client_id is None:
+        raise ValueError("client_secret without client_id: pass both")
+    if method == "client_secret_post":
+        return NoAuth(), {"client_id": client_id, "client_secret": client_secret}
+    # Section 2.3.1 encodes both before Basic does, so that an id may contain a colon.
+    return HTTPBasicAuth(quote_plus(client_id), quote_plus(client_secret)), {}
+
+
+def check_auth(auth: Auth | None) -> Auth:
+    """Return *auth*, or what stands for none.
+
+    Raises:
+        TypeError: It is not something `requests` could call.
+    """
+    if auth is None:
+        return NoAuth()
+    if not callable(auth):
+        raise TypeError(
+            "auth is a requests AuthBase, or a function that takes a PreparedRequest and returns "
+            f"it, got {type(auth).__name__} (for a pair: requests.auth.HTTPBasicAuth(*pair))"
+        )
+    return auth
+
+
+def check_string(name: str, value: object) -> None:
+    """Raise TypeError unless *value* is a string or None."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is a string or None, got {type(value).__name__}")

@@ -1,0 +1,146 @@
+"""The token endpoint: one question, one answer, and an error if there is none."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import requests
+from requests.utils import check_header_validity
+
+from .._errors import RefreshFailedError
+from .._origins import require_secure
+from ._answer import Answer, answer_in
+from ._cause import innermost, unless_it_tells, without_frames
+from ._client import Auth
+from ._exchange import OneExchange
+from ._quote import Secrets, name_of
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the token endpoint is asked. Without a repr, so that no tool shows it in a traceback.
+
+    Attributes:
+        body: As it is sent.
+        headers: Those that belong to it; they outrank the endpoint's.
+    """
+
+    body: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+
+class TokenEndpoint:
+    """Where tokens come from, and how it is asked. Holds no connection; safe from any thread.
+
+    Args:
+        url: https, or http on the loopback; may have a query (RFC 6749 section 3.2).
+        headers: Sent with every request.
+        timeout: Seconds to connect, and to wait for any one piece of the answer.
+        deadline: Seconds for all of it.
+        max_reply_bytes: How large the body may be, both as it travels and decompressed.
+        verify, cert, proxies: As in `requests.Session`; None leaves it to the environment.
+        clock: Tells the epoch seconds.
+
+    Raises:
+        TypeError, ValueError: An argument makes no sense.
+        InsecureTransportError: *url* is plain http to another machine.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None,
+        timeout: tuple[float, float],
+        deadline: float,
+        max_reply_bytes: int,
+        verify: bool | str | None,
+        cert: str | tuple[str, str] | None,
+        proxies: Mapping[str, str] | None,
+        clock: Callable[[], float],
+    ) -> None:
+        require_secure(url)
+        if "#" in url:
+            raise ValueError(
+                "the token endpoint's URL has a fragment (RFC 6749 section 3.2): drop it"
+            )
+        self.name = name_of(url)
+        self._url = url
+        self._headers = _checked_headers(headers or {})
+        if not isinstance(timeout, tuple) or len(timeout) != 2:
+            raise TypeError(f"timeout is a pair of seconds, (connect, read), got {timeout!r}")
+        self._timeout = (
+            _positive("timeout[0]", timeout[0]),
+            _positive("timeout[1]", timeout[1]),
+        )
+        self._deadline = _positive("deadline", deadline)
+        _positive("max_reply_bytes", max_reply_bytes)
+        self._max_reply_bytes = operator.index(max_reply_bytes)
+        self._verify = verify
+        self._cert = cert
+        self._proxies = dict(proxies or {})
+        self._clock = clock
+
+    def ask(self, question: Question, *, auth: Auth) -> Answer:
+        """POST *question* once and return the answer.
+
+        Raises:
+            RefreshFailedError: There was none, or not all of it, or too much of it.
+        """
+        asked_at = self._clock()
+        session = OneExchange(deadline=self._deadline, max_reply_bytes=self._max_reply_bytes)
+        try:
+            response = session.post(
+                self._url,
+                data=question.body,
+                headers={"Accept": "application/json", **self._headers, **question.headers},
+                auth=auth,
+                timeout=self._timeout,
+                proxies=self._proxies,
+                verify=self._verify,
+                cert=self._cert,
+            )
+        except Exception as error:
+            failure = self._no_answer(without_frames(error), session.sent)
+        else:
+            return answer_in(response, endpoint=self.name, asked_at=asked_at, now=self._clock())
+        # Out here *error* is no variable any more, which a tool would show with all it says.
+        raise failure
+
+    def _no_answer(
+        self, error: Exception, sent: requests.PreparedRequest | None
+    ) -> RefreshFailedError:
+        cause = innermost(error)
+        secrets = Secrets(frozenset()) if sent is None else Secrets.of(sent)
+        said = type(cause).__name__
+        if sent is not None:
+            said += f": {secrets.quote(str(cause))}"
+        # Otherwise there is nothing to compare with, and its text may be a secret: a header that
+        # cannot be sent, say.
+        failure = RefreshFailedError(
+            f"the exchange with the token endpoint {self.name} failed ({said}); try again later"
+        )
+        failure.__cause__ = unless_it_tells(cause, secrets)
+        return failure
+
+
+def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        try:
+            check_header_validity((name, value))
+        except requests.exceptions.InvalidHeader:  # its message repeats the value
+            raise ValueError(
+                f"headers[{name!r}] cannot stand in a header: pass strings of one line"
+            ) from None
+    return dict(headers)
+
+
+def _positive(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is a number, got {type(value).__name__}")
+    if not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{name} must be above 0 and finite, got {value!r}")
+    return value

@@ -1,0 +1,181 @@
+"""One HTTP exchange that ends in time and fits in memory, whatever the server does.
+
+requests bounds the single wait for a socket. The sum of the waits, the bytes that arrive and
+what they decompress to are bounded here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from concurrent import futures
+from io import BytesIO
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPResponse
+
+
+class ReplyTooLargeError(requests.RequestException):
+    """The reply is larger than what was agreed to read."""
+
+
+class OneExchange(requests.Session):
+    """A session for one request, which is sent once.
+
+    A kept connection would hardly ever serve a second one, minutes later, and the server may be
+    closing it at that very moment: the POST would fail, and could not be repeated. So each
+    exchange connects, and threads and forked processes have nothing to share.
+
+    Args:
+        deadline: Seconds for all of it, from authentication to the last byte of the reply.
+        max_reply_bytes: How large a reply may be, both as it travels and decompressed.
+
+    Attributes:
+        sent: The request as it was prepared; None until then.
+    """
+
+    def __init__(self, *, deadline: float, max_reply_bytes: int) -> None:
+        super().__init__()
+        self.sent: requests.PreparedRequest | None = None
+        self._deadline = deadline
+        self._line = _Line()
+        adapter = _Adapter(self._line, max_reply_bytes)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Return the answer, its body in memory and decompressed. Closes the session.
+
+        Raises:
+            requests.Timeout: The deadline passed first. Nothing is sent after that.
+            ReplyTooLargeError: There was more to read than *max_reply_bytes*.
+            Exception: Whatever requests, urllib3 or a codec make of what the server did.
+        """
+        # No timeout of a socket can do this: it starts again with each byte, each resolved
+        # address and each proxy, and looking up a name has none. So the exchange has a thread of
+        # its own, which is left behind at the deadline; cutting the line ends it.
+        answer: futures.Future[requests.Response] = futures.Future()
+        threading.Thread(
+            target=self._request,
+            args=(answer, args, kwargs),
+            name="token-endpoint-exchange",
+            daemon=True,  # one that still looks up a name must not keep the program alive
+        ).start()
+        try:
+            answered = futures.wait([answer], self._deadline).done
+        finally:
+            self._line.cut()
+        if not answered:
+            raise requests.Timeout(f"no complete answer within {self._deadline:g} s")
+        return answer.result()
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send *request*, and remember it: an error must not repeat what it carries."""
+        self.sent = request
+        return super().send(request, **kwargs)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Follow nothing: a 307 would carry the refresh token wherever it points."""
+        return None
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """Do without the environment's proxy where there is no TLS.
+
+        Plain http is allowed because it does not leave this machine; through a proxy it would.
+        """
+        settings = super().merge_environment_settings(url, dict(proxies), stream, verify, cert)
+        if not url.startswith("https:"):
+            settings["proxies"] = proxies
+        return settings
+
+    def _request(
+        self,
+        answer: futures.Future[requests.Response],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        try:
+            with self:
+                response = super().request(*args, **kwargs)
+        except BaseException as error:  # it belongs to the thread that waits
+            answer.set_exception(error)
+        else:
+            answer.set_result(response)
+
+
+class _Line:
+    """The TCP connections of an exchange; any thread may cut them, once and for all."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._sockets: list[socket.socket] = []  # guarded by _turn
+        self._is_cut = False  # guarded by _turn; never False again
+
+    def hold(self, connected: socket.socket) -> socket.socket:
+        """Return *connected*, to be cut with the line, or hang up if that has happened already.
+
+        What is held is a duplicate: it stays valid, and a shutdown reaches the connection
+        through it, while TLS takes the original over or the connection closes it.
+        """
+        with self._turn:
+            if not self._is_cut:
+                self._sockets.append(connected.dup())
+                return connected
+        connected.close()
+        raise TimeoutError("connected after the deadline")
+
+    def cut(self) -> None:
+        """Hang up: what is being sent or read fails at once, and nothing is sent any more."""
+        with self._turn:
+            self._is_cut = True
+            for held in self._sockets:
+                with contextlib.suppress(OSError), held:  # the server has hung up
+                    held.shutdown(socket.SHUT_RDWR)
+            self._sockets.clear()
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, line: _Line, max_reply_bytes: int) -> None:
+        # A POST whose answer was lost may have rotated the token, so it is never repeated.
+        super().__init__(max_retries=0)
+        self._line = line
+        self._max_reply_bytes = max_reply_bytes
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        line = self._line
+
+        class HeldConnection(pool.ConnectionCls):  # type: ignore[misc]
+            # Right after connect(2), and so before CONNECT, TLS and the request, each of which
+            # the other side can draw out.
+            def _new_conn(self) -> socket.socket:
+                return line.hold(super()._new_conn())
+
+        pool.ConnectionCls = HeldConnection
+        return pool
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        response = super().send(request, *args, **{**kwargs, "stream": True})
+        # Here and not in the caller, because a response hook (digest authentication has one) may
+        # read the body too.
+        with contextlib.closing(response.raw) as raw:
+            sent = _read(raw, self._max_reply_bytes, decode_content=False)
+        encoding = {"Content-Encoding": raw.headers.get("Content-Encoding", "")}
+        with HTTPResponse(BytesIO(sent), encoding, preload_content=False) as unpacked:
+            body = _read(unpacked, self._max_reply_bytes, decode_content=True)
+        response.raw = HTTPResponse(BytesIO(body), status=raw.status, preload_content=False)
+        return response
+
+
+def _read(raw: HTTPResponse, limit: int, *, decode_content: bool) -> bytes:
+    body = b""
+    while piece := raw.read(limit + 1 - len(body), decode_content=decode_content):
+        body += piece
+        if len(body) > limit:
+            raise ReplyTooLargeError(f"the reply is larger than {limit} bytes")
+    return body

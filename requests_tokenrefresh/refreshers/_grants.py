@@ -1,0 +1,203 @@
+"""The grants of RFC 6749 that need nobody at the keyboard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from oauthlib.oauth2.rfc6749.errors import (
+    CustomOAuth2Error,
+    InvalidClientError,
+    InvalidGrantError,
+    InvalidRequestError,
+    InvalidScopeError,
+    OAuth2Error,
+    UnauthorizedClientError,
+    UnsupportedGrantTypeError,
+)
+from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
+
+from .._token import Token
+from ._answer import Answer
+from ._client import Auth, AuthMethod, check_string, identify
+from ._endpoint import Question, TokenEndpoint
+from ._refusal import refresh_token_of, refusal
+
+# What the grants send by themselves, from arguments that are named so.
+_OWN_FIELDS = frozenset({"client_id", "client_secret", "grant_type", "refresh_token", "scope"})
+
+# The errors of section 5.2, and what next. Only the first is a verdict on the login; the others
+# are somebody's configuration, which the login survives.
+_ADVICE: dict[type[OAuth2Error], str] = {
+    InvalidGrantError: "log in again",
+    InvalidClientError: "check the client's id, its secret and how it authenticates",
+    InvalidRequestError: "check data= and how the client authenticates",
+    InvalidScopeError: "check scope=",
+    UnauthorizedClientError: "the client may not use this grant: check its registration",
+    UnsupportedGrantTypeError: "the server does not offer this grant: check the URL",
+}
+_BY_CODE = {error.error: error for error in _ADVICE}
+
+
+class _Grant:
+    """What the grants have in common: a form, a client, and the errors of section 5.2."""
+
+    _confidential = False  # whether only a client that authenticates itself may use it
+
+    def __init__(
+        self,
+        token_url: str,
+        *,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        auth: Auth | None = None,
+        token_endpoint_auth_method: AuthMethod = "client_secret_basic",
+        scope: str | None = None,
+        data: Mapping[str, str | Sequence[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: tuple[float, float] = (5.0, 10.0),
+        deadline: float = 20.0,
+        max_reply_bytes: int = 1024 * 1024,
+        verify: bool | str | None = None,
+        cert: str | tuple[str, str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._endpoint = TokenEndpoint(
+            token_url,
+            headers=headers,
+            timeout=timeout,
+            deadline=deadline,
+            max_reply_bytes=max_reply_bytes,
+            verify=verify,
+            cert=cert,
+            proxies=proxies,
+            clock=clock,
+        )
+        self._client_id = client_id
+        self._auth, self._client_fields = identify(
+            client_id, client_secret, auth, token_endpoint_auth_method
+        )
+        if self._confidential and client_secret is None and auth is None and cert is None:
+            raise ValueError(
+                f"{type(self).__name__} is for clients that authenticate themselves: "
+                "pass client_id and client_secret, or auth=, or cert="
+            )
+        check_string("scope", scope)
+        self._scope = scope
+        self._data = _encoded(data or {})
+
+    def __repr__(self) -> str:
+        client = "" if self._client_id is None else f", client_id={self._client_id!r}"
+        return f"{type(self).__name__}({self._endpoint.name!r}{client})"
+
+    def _question(self, grant_type: str, **fields: str) -> Question:
+        own: dict[str, Any] = {**fields, **self._client_fields, "scope": self._scope}
+        form = prepare_token_request(grant_type, body=self._data, **own)
+        return Question(form, {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def _ask(self, question: Question, *, previous: Token | None) -> Token:
+        answer = self._endpoint.ask(question, auth=self._auth)
+        error = _error_in(answer)
+        if error is None:
+            if answer.ok:
+                return answer.token(previous=previous)
+            raise answer.failure(answer.problem or "no reason given")
+        said = f"{error.error}: {error.description}" if error.description else str(error.error)
+        if isinstance(error, InvalidGrantError) and answer.status < 500:
+            raise refusal(answer, said) from error
+        raise answer.failure(said, _ADVICE.get(type(error), "try again later")) from error
+
+
+class RefreshTokenGrant(_Grant):
+    """Buys the next token with a refresh token (RFC 6749 section 6).
+
+    Call it with a `Token`, it returns the next one; a reply without a refresh token keeps the
+    old one. One call makes one attempt. Safe from any thread and after a fork; pickles, the
+    client's secret included.
+
+    Args:
+        token_url: The token endpoint: https, or http to the loopback.
+        client_id: Who asks; a public client sends it in the form.
+        client_secret: Authenticates the client, by *token_endpoint_auth_method*.
+        auth: Authenticates it in any other way: a `requests` `AuthBase`, or a function like one.
+            It may change the body too (``client_assertion``). *client_id* goes into the form.
+        token_endpoint_auth_method: ``client_secret_basic`` (both form-encoded, then Basic:
+            section 2.3.1) or ``client_secret_post`` (both in the form). For a server that does
+            not decode them again pass ``auth=requests.auth.HTTPBasicAuth(client_id, secret)``.
+        scope: What to ask for, separated by spaces; None for what was granted before.
+        data: Further form fields, such as ``audience`` or ``resource``; a list is sent as one
+            field for each item.
+        headers: Sent with every request.
+        timeout: Seconds to connect, and seconds to wait for any one piece of the answer.
+        deadline: Seconds for all of it, from looking up the name to the last byte.
+        max_reply_bytes: How large a reply may be, both as it travels and decompressed.
+        verify: As in `requests.Session`; None is the environment's CA bundle, or certifi's.
+        cert: As in `requests.Session`: a client certificate (RFC 8705).
+        proxies: As in `requests.Session`. Those of the environment count as well, but not for
+            plain http to the loopback.
+        clock: Tells the epoch seconds.
+
+    Raises:
+        TypeError, ValueError: An argument makes no sense; the message says what to pass.
+        InsecureTransportError: *token_url* is plain http to another machine.
+    """
+
+    def __call__(self, token: Token | None) -> Token:
+        """Return the token that replaces *token*; blocks for at most *deadline* seconds.
+
+        Raises:
+            LoginRequiredError: The server refused the refresh token (``invalid_grant``), or
+                there is none; without one nothing is sent.
+            RefreshFailedError: Anything else. The refresh token may still be good; if the
+                answer was lost, the server may have rotated it.
+        """
+        question = self._question("refresh_token", refresh_token=refresh_token_of(token))
+        return self._ask(question, previous=token)
+
+
+class ClientCredentialsGrant(_Grant):
+    """Gets a token for the client itself (RFC 6749 section 4.4).
+
+    Takes the arguments of `RefreshTokenGrant` and keeps its promises. Nothing is refreshed, so it
+    can be called without a token: it is a `login` as well as a refresher.
+
+    Raises:
+        TypeError, ValueError: As there, or nothing authenticates the client: there is no
+            *client_secret*, no *auth* and no *cert*.
+        InsecureTransportError: *token_url* is plain http to another machine.
+    """
+
+    _confidential = True  # section 4.4: it MUST be
+
+    def __call__(self, token: Token | None = None) -> Token:
+        """Return a new token, whatever *token* is; blocks for at most *deadline* seconds.
+
+        Raises:
+            LoginRequiredError: The server answered ``invalid_grant``.
+            RefreshFailedError: Anything else.
+        """
+        return self._ask(self._question("client_credentials"), previous=None)
+
+
+def _error_in(answer: Answer) -> OAuth2Error | None:
+    """Return what the answer says went wrong (section 5.2), without a secret, or None."""
+    code = answer.fields.get("error")
+    if not code:
+        return None
+    description = answer.text("error_description") or ""
+    if isinstance(code, str) and code in _BY_CODE:
+        return _BY_CODE[code](description)
+    return CustomOAuth2Error(answer.text("error") or "an error without a code", description)
+
+
+def _encoded(data: Mapping[str, str | Sequence[str]]) -> str:
+    for name, value in data.items():
+        if name in _OWN_FIELDS:
+            raise ValueError(f"data must not have {name!r}: the grant sends it by itself")
+        items = value if isinstance(value, list | tuple) else [value]
+        if not all(isinstance(text, str) for text in (name, *items)):
+            raise TypeError(f"data[{name!r}] is a string or a list of strings, by a string")
+    return urlencode(data, doseq=True)

@@ -1,0 +1,17 @@
+"""What a refresher promises. Anything that keeps these promises can get the next token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from .._token import Token
+
+Refresher: TypeAlias = Callable[[Token | None], Token | Mapping[str, Any] | str]
+"""A callable that takes the token to replace, or None if there is none, and returns the next.
+
+What it returns is a `Token`, a token reply (RFC 6749 section 5.1) or an access token. It raises
+`LoginRequiredError` if the refusal is permanent, `RefreshFailedError` if another attempt may
+succeed. It makes one attempt: the caller decides about the next, and calls it on one thread at
+a time.
+"""

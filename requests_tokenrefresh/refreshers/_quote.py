@@ -1,0 +1,113 @@
+"""What a server said, made fit to be repeated in a message: short, one line, and no secret.
+
+Servers do repeat what they were sent: a refresh token in an error_description, a whole form in a
+page of HTML.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
+
+import requests
+from urllib3.util import Url, parse_url
+
+_LONGEST = 200  # characters
+# So many characters in a row of a secret are as good as all of it; a value shorter than the
+# second is none (the 1 in ?version=1).
+_TELLING = 8
+_SHORTEST_SECRET = 4
+
+# What says nothing to a thief and much to whoever reads the error.
+_PUBLIC_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "user-agent",
+    }
+)
+_PUBLIC_FIELDS = frozenset({"audience", "client_id", "grant_type", "resource", "scope"})
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What a request carried and nobody may read. Without a repr, for tools that show variables."""
+
+    values: frozenset[str] = field(repr=False)
+
+    @classmethod
+    def of(cls, request: requests.PreparedRequest) -> Secrets:
+        """Return the secrets of *request*, whoever put them there."""
+        return cls(frozenset(value for value in _values(request) if len(value) >= _SHORTEST_SECRET))
+
+    def repeated_in(self, text: str) -> bool:
+        """Return whether *text* gives one of them away, in whatever case or spelling."""
+        spellings = [_bare(text), _bare(unquote_plus(text))]
+        return any(
+            _share_a_run(spelling, _bare(secret))
+            for secret in self.values
+            for spelling in spellings
+        )
+
+    def quote(self, said: str) -> str:
+        """Return *said* as one short printable line, or a remark if it repeats one of them."""
+        printable = "".join(c if c.isprintable() else " " for c in said)
+        line = " ".join(printable.split())
+        if len(line) > _LONGEST:
+            line = line[: _LONGEST - 1] + "…"
+        return "not shown: it repeats a secret" if self.repeated_in(line) else line
+
+
+def name_of(url: str) -> str:
+    """Return ``scheme://host/path`` of *url*: no user name and no query, which may be secret.
+
+    Raises:
+        ValueError: It is not a URL.
+    """
+    parsed = parse_url(url)
+    return Url(parsed.scheme, None, parsed.host, parsed.port, parsed.path).url
+
+
+def _share_a_run(line: str, secret: str) -> bool:
+    length = min(_TELLING, len(secret))
+    return any(line[n : n + length] in secret for n in range(len(line) - length + 1))
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split()).casefold()
+
+
+def _values(request: requests.PreparedRequest) -> Iterator[str]:
+    for name, value in request.headers.items():
+        if name.lower() not in _PUBLIC_HEADERS:
+            yield from _header_values(str(value))
+    yield from _body_values(request.body or "")
+    for _, value in parse_qsl(urlsplit(request.url or "").query):
+        yield value
+
+
+def _header_values(value: str) -> Iterator[str]:
+    yield value
+    scheme, _, credentials = value.partition(" ")
+    yield credentials
+    if scheme.lower() == "basic":
+        with suppress(ValueError):
+            _, _, password = b64decode(credentials).decode().partition(":")
+            yield password
+            yield unquote_plus(password)
+
+
+def _body_values(body: object) -> Iterator[str]:
+    text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
+    # A form never starts so: it would escape the brace.
+    fields = json.loads(text).items() if text.startswith("{") else parse_qsl(text)
+    for name, value in fields:
+        if name not in _PUBLIC_FIELDS and isinstance(value, str | list | dict):
+            yield str(value)

@@ -1,0 +1,548 @@
+"""Token endpoints that misbehave below HTTP, and what the environment adds to a request."""
+
+from __future__ import annotations
+
+import gzip
+import multiprocessing
+import socket
+import ssl
+import threading
+import time
+import traceback
+import zlib
+from base64 import b64decode
+
+import pytest
+import requests
+from requests.auth import HTTPDigestAuth
+from werkzeug.serving import make_ssl_devcert
+
+from requests_tokenrefresh._errors import RefreshFailedError
+from requests_tokenrefresh._token import Token
+from requests_tokenrefresh.refreshers import ClientCredentialsGrant, RefreshTokenGrant
+from tests.support.servers import Reply, read_request, reset
+from tests.support.threads import run_together, wait_until
+
+REFRESH_TOKEN = "rt-5f2d9c1b7a3e"
+API_KEY = "k-77c0ffee42"
+SECRETS = (REFRESH_TOKEN, API_KEY)
+OLD = Token("old-access-token", REFRESH_TOKEN)
+BODY = b'{"access_token": "new-access-token"}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+ANSWER = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+
+DEADLINE = 0.2  # seconds
+LONG_PAST_IT = 10.0
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    """No proxies, bundles or netrc of whoever runs the tests."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    return monkeypatch
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    yield
+    wait_until(lambda: not exchanges())
+
+
+def exchanges():
+    return [t for t in threading.enumerate() if t.name == "token-endpoint-exchange"]
+
+
+def grant(server, **arguments):
+    return RefreshTokenGrant(f"{server.url}/token?key={API_KEY}", **arguments)
+
+
+def failure(refresher):
+    with pytest.raises(RefreshFailedError) as caught:
+        refresher(OLD)
+    # As tools show it that add the variables of every frame.
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert not any(secret in line for line in shown.format() for secret in SECRETS)
+    return caught.value
+
+
+def answers(answer):
+    """A script that reads the request, sends *answer*, and ends it by hanging up."""
+
+    def script(connection):
+        read_request(connection)
+        connection.sendall(answer)
+
+    return script
+
+
+# -- The deadline ---------------------------------------------------------------------------------
+
+
+def drip(connection, data, until):
+    """Send *data* a byte at a time, for ever repeating its last one until the time *until*."""
+    sent = 0
+    while time.monotonic() < until:
+        connection.sendall(data[sent : sent + 1] or data[-1:])
+        sent += 1
+        time.sleep(0.01)
+
+
+def drips_headers(connection, until):
+    drip(connection, b"HTTP/1.1 200 OK\r\nX: y", until)
+    connection.sendall(ANSWER[len(b"HTTP/1.1 200 OK") :])
+
+
+def drips_a_body(connection, until):
+    connection.sendall(HEAD + b"Connection: close\r\n\r\n")
+    drip(connection, b" ", until)
+    connection.sendall(BODY)
+
+
+def drips_chunks(connection, until):
+    connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    while time.monotonic() < until:
+        connection.sendall(b"1\r\n \r\n")
+        time.sleep(0.01)
+    connection.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY))
+
+
+def says_nothing(connection, until):
+    connection.settimeout(until - time.monotonic())
+    assert connection.recv(1) == b"", "the client sent something more"
+    raise ConnectionError
+
+
+@pytest.mark.parametrize(
+    "misbehave",
+    [drips_headers, drips_a_body, drips_chunks, says_nothing],
+)
+def test_a_server_that_is_slow_for_ever_is_cut_at_the_deadline(raw_server, misbehave):
+    """Each would end well at last, and no single wait comes near a socket's timeout."""
+    hung_up = threading.Event()
+
+    def script(connection):
+        read_request(connection)
+        try:
+            misbehave(connection, time.monotonic() + LONG_PAST_IT)
+        except ConnectionError:
+            hung_up.set()
+
+    server = raw_server(script)
+    error = failure(grant(server, deadline=DEADLINE))
+    assert str(error) == (
+        f"the exchange with the token endpoint {server.url}/token failed "
+        "(Timeout: no complete answer within 0.2 s); try again later"
+    )
+    assert isinstance(error.__cause__, requests.Timeout)
+    assert hung_up.wait(LONG_PAST_IT)
+    assert server.accepted == 1
+
+
+def test_a_server_that_hurries_for_ever_is_cut_at_the_deadline(raw_server):
+    """So many interim answers (RFC 9110 section 15.2) never leave anything to wait for."""
+
+    def script(connection):
+        read_request(connection)
+        until = time.monotonic() + LONG_PAST_IT
+        while time.monotonic() < until:
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+        connection.sendall(ANSWER)
+
+    server = raw_server(script)
+    assert "no complete answer within 0.2 s" in str(failure(grant(server, deadline=DEADLINE)))
+    wait_until(lambda: not exchanges(), timeout=LONG_PAST_IT / 2)
+
+
+def test_a_name_that_resolves_after_the_deadline_is_sent_nothing(http_server, monkeypatch):
+    """It would rotate the token, with nobody there to receive the new one."""
+    server = http_server(lambda _: Reply(body=BODY))
+    resolve, resolver = socket.getaddrinfo, threading.Event()
+
+    def slow_resolver(*args, **kwargs):
+        assert resolver.wait(10)
+        return resolve(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow_resolver)
+    assert "no complete answer within 0.2 s" in str(failure(grant(server, deadline=DEADLINE)))
+    assert len(exchanges()) == 1
+    resolver.set()
+    wait_until(lambda: not exchanges())
+    wait_until(lambda: server.connections == 1)
+    server.close()
+    assert server.requests == []
+
+
+def test_an_interrupt_cuts_the_exchange(raw_server, monkeypatch):
+    asked, hung_up = threading.Event(), threading.Event()
+
+    def script(connection):
+        read_request(connection)
+        asked.set()
+        assert connection.recv(1) == b""
+        hung_up.set()
+
+    def interrupt(*_):
+        assert asked.wait(5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("concurrent.futures.wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        grant(raw_server(script))(OLD)
+    assert hung_up.wait(5)
+
+
+def test_a_single_wait_has_a_timeout_of_its_own(raw_server):
+    gate = threading.Event()
+
+    def script(connection):
+        read_request(connection)
+        gate.wait(10)
+
+    error = failure(grant(raw_server(script), timeout=(5.0, 0.1)))
+    gate.set()
+    assert "ReadTimeoutError" in str(error)
+
+
+# -- Broken connections ---------------------------------------------------------------------------
+
+
+def test_a_refused_connection_is_transient():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    error = failure(RefreshTokenGrant(f"http://127.0.0.1:{port}/token?key={API_KEY}"))
+    assert f"http://127.0.0.1:{port}/token failed (NewConnectionError: " in str(error)
+
+
+def test_a_reset_is_transient_and_not_tried_again(raw_server):
+    def script(connection):
+        read_request(connection)
+        reset(connection)
+
+    server = raw_server(script)
+    assert "(ProtocolError: " in str(failure(grant(server)))
+    assert server.accepted == 1
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (b"", "RemoteDisconnected"),
+        (HEAD, "an empty body"),
+        (HEAD + b"Content-Length: 100\r\n\r\n" + BODY, "IncompleteRead"),
+        (CHUNKED + b"%x\r\n%b" % (len(BODY) + 1, BODY), "IncompleteRead"),
+        (CHUNKED + b"%x\r\n%b\r\n" % (len(BODY), BODY), "IncompleteRead"),
+        (CHUNKED + b"zz\r\n", "IncompleteRead"),
+        (b"220 smtp.example.com ESMTP\r\n", "BadStatusLine"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000, "LineTooLong"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "got more than 100 headers"),
+        (HEAD + b"Content-Encoding: gzip\r\n\r\nplain", "DecodeError"),
+        (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nplain", "InvalidHeader"),
+    ],
+)
+def test_an_answer_that_is_none_is_transient(raw_server, answer, cause):
+    server = raw_server(answers(answer))
+    assert cause in str(failure(grant(server)))
+    assert server.accepted == 1
+
+
+def test_the_connection_is_closed_after_the_answer(raw_server):
+    closed = threading.Event()
+
+    def script(connection):
+        read_request(connection)
+        connection.sendall(ANSWER)
+        assert connection.recv(1) == b""
+        closed.set()
+
+    assert grant(raw_server(script))(OLD).access_token == "new-access-token"
+    assert closed.wait(5)
+
+
+# -- Size -----------------------------------------------------------------------------------------
+
+LIMIT = 1024 * 1024
+
+
+def padded(size):
+    return BODY + b" " * (size - len(BODY))
+
+
+@pytest.mark.parametrize("framing", ["whole", "chunked"])
+def test_a_gigabyte_is_cut_at_the_bound(http_server, framing):
+    piece, sent = b" " * LIMIT, []
+
+    def gigabyte():
+        for _ in range(1024):
+            yield piece
+            sent.append(len(piece))
+
+    headers = [("Content-Length", str(1024 * LIMIT))] if framing == "whole" else []
+    server = http_server(lambda _: Reply(body=gigabyte(), headers=headers))
+    assert "the reply is larger than 1048576 bytes" in str(failure(grant(server)))
+    server.close()
+    assert sum(sent) < 64 * LIMIT  # what the sockets' buffers took
+
+
+def bomb(size):
+    """About a thousandth of *size* bytes, which is what it unpacks to."""
+    packer = zlib.compressobj(9, wbits=31)
+    zeros = bytes(LIMIT)
+    return b"".join(packer.compress(zeros) for _ in range(size // LIMIT)) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", bomb(100 * LIMIT)),
+        ("gzip, gzip", gzip.compress(bomb(100 * LIMIT))),
+        ("gzip", gzip.compress(b"") * (LIMIT // 20 + 1)),
+        ("gzip", gzip.compress(padded(LIMIT + 1))),
+        ("identity", padded(LIMIT + 1)),
+    ],
+    ids=["bomb", "bomb in a bomb", "nothing at length", "just over", "just over, plain"],
+)
+def test_the_bound_counts_before_and_after_decompression(http_server, encoding, body):
+    server = http_server(lambda _: Reply(body=body, headers=[("Content-Encoding", encoding)]))
+    assert "the reply is larger than 1048576 bytes" in str(failure(grant(server)))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)],
+)
+def test_a_reply_as_large_as_the_bound_is_read(http_server, encoding, pack):
+    body = pack(padded(LIMIT))
+    server = http_server(lambda _: Reply(body=body, headers=[("Content-Encoding", encoding)]))
+    assert grant(server)(OLD).access_token == "new-access-token"
+
+
+def test_the_bound_can_be_another(http_server):
+    server = http_server(lambda _: Reply(body=padded(101)))
+    assert "larger than 100 bytes" in str(failure(grant(server, max_reply_bytes=100)))
+    assert grant(server, max_reply_bytes=101)(OLD).access_token == "new-access-token"
+
+
+# -- Where it goes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_carries_nothing_elsewhere(http_server, status):
+    elsewhere = http_server(lambda _: Reply(body=BODY))
+    headers = [("Location", f"{elsewhere.url}/token?x=1")]
+    server = http_server(lambda _: Reply(status, headers=headers))
+    error = failure(grant(server))
+    assert f"answered {status} (a redirect to {elsewhere.url}/token, not" in str(error)
+    assert (len(server.requests), elsewhere.connections) == (1, 0)
+
+
+def test_a_redirect_that_cannot_be_read_says_so(http_server):
+    server = http_server(lambda _: Reply(307, headers=[("Location", "http://\xff\xfe[")]))
+    assert "(a redirect to nowhere)" in str(failure(grant(server)))
+
+
+@pytest.mark.parametrize("secret", [None, "client-secret"])
+def test_netrc_does_not_overwrite_the_client(http_server, tmp_path, secret):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login netrc password netrc\n")
+    server = http_server(lambda _: Reply(body=BODY))
+    assert requests.post(server.url).request.headers["Authorization"]  # it would, otherwise
+    grant(server, client_id="reports", client_secret=secret)(OLD)
+    authorization = server.requests[-1].headers["Authorization"]
+    if secret is None:
+        assert authorization is None
+    else:
+        assert b64decode(authorization.removeprefix("Basic ")) == b"reports:client-secret"
+
+
+def test_the_environments_proxy_counts(raw_server, environment):
+    asked = []
+
+    def script(connection):
+        asked.append(connection.recv(4096))
+        connection.sendall(b"HTTP/1.1 502 No\r\n\r\n")
+
+    environment.setenv("https_proxy", raw_server(script).url)
+    error = failure(RefreshTokenGrant("https://auth.example.test/token"))
+    assert "(ProxyError: " in str(error)
+    [request] = asked
+    assert request.startswith(b"CONNECT auth.example.test:443 ")
+
+
+def test_plain_http_does_not_leave_the_machine_through_the_environments_proxy(
+    http_server, environment
+):
+    proxy = http_server(lambda _: Reply(502))
+    environment.setenv("http_proxy", proxy.url)
+    server = http_server(lambda _: Reply(body=BODY))
+    assert grant(server)(OLD).access_token == "new-access-token"
+    assert proxy.connections == 0
+
+
+def test_a_proxy_that_was_asked_for_is_used(http_server):
+    proxy = http_server(lambda _: Reply(body=BODY))
+    refresher = RefreshTokenGrant("http://127.0.0.1:1/token", proxies={"http": proxy.url})
+    assert refresher(OLD).access_token == "new-access-token"
+    assert [request.path for request in proxy.requests] == ["http://127.0.0.1:1/token"]
+
+
+def test_a_proxy_that_is_slow_for_ever_is_cut_at_the_deadline(raw_server, environment):
+    hung_up = threading.Event()
+
+    def script(connection):
+        connection.recv(4096)
+        try:
+            drip(connection, b"H", time.monotonic() + LONG_PAST_IT)
+        except ConnectionError:
+            hung_up.set()
+
+    environment.setenv("https_proxy", raw_server(script).url)
+    refresher = RefreshTokenGrant("https://auth.example.test/token", deadline=DEADLINE)
+    assert "no complete answer within 0.2 s" in str(failure(refresher))
+    assert hung_up.wait(LONG_PAST_IT)
+
+
+# -- TLS ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """The paths of a certificate for localhost and of its key."""
+    return make_ssl_devcert(str(tmp_path_factory.mktemp("tls") / "localhost"), host="localhost")
+
+
+@pytest.fixture
+def tls_server(raw_server, certificate):
+    """Start a server of one script for each TLS connection; returns its https URL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def start(script):
+        def secured(connection):
+            try:
+                with context.wrap_socket(connection, server_side=True) as tls:
+                    script(tls)
+            except ssl.SSLError as error:
+                raise ConnectionError from error
+
+        return raw_server(secured).url.replace("http://127.0.0.1", "https://localhost")
+
+    return start
+
+
+def test_the_environments_ca_bundle_counts(tls_server, certificate, environment):
+    url = tls_server(answers(ANSWER))
+    assert "(SSLError: " in str(failure(RefreshTokenGrant(url)))
+    environment.setenv("REQUESTS_CA_BUNDLE", certificate[0])
+    assert RefreshTokenGrant(url)(OLD).access_token == "new-access-token"
+
+
+def test_verify_names_a_ca_bundle(tls_server, certificate):
+    url = tls_server(answers(ANSWER))
+    assert RefreshTokenGrant(url, verify=certificate[0])(OLD).access_token == "new-access-token"
+
+
+@pytest.mark.parametrize("misbehave", [drips_headers, drips_a_body])
+def test_a_tls_server_that_is_slow_for_ever_is_cut_at_the_deadline(
+    tls_server, certificate, misbehave
+):
+    hung_up = threading.Event()
+
+    def script(connection):
+        read_request(connection)
+        try:
+            misbehave(connection, time.monotonic() + LONG_PAST_IT)
+        except OSError:
+            hung_up.set()
+
+    refresher = RefreshTokenGrant(tls_server(script), verify=certificate[0], deadline=DEADLINE)
+    assert "no complete answer within 0.2 s" in str(failure(refresher))
+    assert hung_up.wait(LONG_PAST_IT)
+
+
+def test_a_tls_handshake_that_never_ends_is_cut_at_the_deadline(raw_server):
+    hung_up = threading.Event()
+
+    def script(connection):
+        while connection.recv(4096):
+            pass
+        hung_up.set()
+
+    url = raw_server(script).url.replace("http:", "https:")
+    assert "no complete answer" in str(failure(RefreshTokenGrant(url, deadline=DEADLINE)))
+    assert hung_up.wait(LONG_PAST_IT)
+
+
+# -- Who asks -------------------------------------------------------------------------------------
+
+
+def digest_server(http_server, challenge_body=b""):
+    def handler(request):
+        if (request.headers["Authorization"] or "").startswith("Digest "):
+            return Reply(body=BODY)
+        challenge = ("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth"')
+        return Reply(401, challenge_body, [challenge])
+
+    return http_server(handler)
+
+
+def test_digest_authentication_asks_twice(http_server):
+    """Its first request is refused unread: only the second one is the attempt."""
+    server = digest_server(http_server)
+    refresher = ClientCredentialsGrant(f"{server.url}/token", auth=HTTPDigestAuth("id", "secret"))
+    assert refresher().access_token == "new-access-token"
+    assert [request.body for request in server.requests] == [b"grant_type=client_credentials"] * 2
+
+
+def test_a_challenge_is_bounded_like_any_reply(http_server):
+    server = digest_server(http_server, challenge_body=padded(LIMIT + 1))
+    refresher = ClientCredentialsGrant(f"{server.url}/token", auth=HTTPDigestAuth("id", "secret"))
+    assert "larger than 1048576 bytes" in str(failure(refresher))
+    assert len(server.requests) == 1
+
+
+def test_one_grant_serves_many_threads(http_server):
+    server = http_server(lambda request: Reply(body=BODY))
+    shared = grant(server, client_id="reports", client_secret="secret")
+    outcomes = run_together(16, lambda: shared(OLD))
+    assert [outcome.result().refresh_token for outcome in outcomes] == [REFRESH_TOKEN] * 16
+    assert (len(server.requests), server.connections) == (16, 16)
+
+
+def refresh_into(results, refresher):
+    results.send(refresher(OLD).access_token)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_forked_during_an_exchange_can_refresh(http_server):
+    asked, gate = threading.Event(), threading.Event()
+
+    def handler(request):
+        if request.number == 1:
+            asked.set()
+            assert gate.wait(10)
+        return Reply(body=BODY)
+
+    shared = grant(http_server(handler))
+    thread = threading.Thread(target=shared, args=(OLD,))
+    thread.start()
+    assert asked.wait(5)
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+    with receiver, sender:
+        child = fork.Process(target=refresh_into, args=(sender, shared))
+        child.start()
+        try:
+            assert receiver.poll(10)
+            assert receiver.recv() == "new-access-token"
+        finally:
+            gate.set()
+            child.join(10)
+            thread.join(10)
+    assert child.exitcode == 0
