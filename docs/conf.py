@@ -1,0 +1,81 @@
+"""How the documentation is built: `sphinx-build -W --keep-going -b html docs docs/_build/html`."""
+
+from __future__ import annotations
+
+import configparser
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # so that what is described is what lies beside this folder
+
+from requests_tokenrefresh import TokenRefreshError  # noqa: E402
+from requests_tokenrefresh.cli.command import command  # noqa: E402
+
+metadata = configparser.ConfigParser(interpolation=None)
+metadata.read(ROOT / "setup.cfg", encoding="utf-8")
+
+_COLUMNS = 90  # of a help text: as many as fit on a page
+
+project = metadata["metadata"]["name"]
+release = version = metadata["metadata"]["version"]
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "figures_table.md"]  # the second is a part of figures.md
+
+html_theme = "furo"
+html_title = project
+html_static_path = ["_static"]
+html_css_files = ["diagram.css"]
+html_show_copyright = False
+
+default_role = "py:obj"  # a `Name` in a docstring is a link if there is something to link to
+add_module_names = False
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+autodoc_typehints_format = "short"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+myst_enable_extensions = ["substitution"]
+myst_heading_anchors = 3
+
+
+def error_tree() -> str:
+    """Return the exception tree, drawn from the classes, as a block of text."""
+    return _text_block("\n".join(["requests.RequestException", *_branch(TokenRefreshError)]))
+
+
+def _branch(error: type[Exception], before: str = "", stem: str = "└─ ") -> Iterator[str]:
+    _, *others = error.__bases__
+    also = ", ".join(f"requests.{base.__name__}" for base in others)
+    yield before + stem + error.__name__ + (f"  (also {also})" if also else "")
+    before += "   " if stem == "└─ " else "│  "
+    children = error.__subclasses__()
+    for child in children:
+        yield from _branch(child, before, "└─ " if child is children[-1] else "├─ ")
+
+
+def command_help(name: str) -> str:
+    """Return what ``requests-tokenrefresh NAME --help`` prints, as a block of text."""
+    context = command.make_context(
+        "requests-tokenrefresh", [], resilient_parsing=True, terminal_width=_COLUMNS
+    )
+    if name:
+        part = command.commands[name]
+        context = part.make_context(name, [], parent=context, resilient_parsing=True)
+    return _text_block(context.get_help())
+
+
+def _text_block(text: str) -> str:
+    return f"```text\n{text}\n```"
+
+
+myst_substitutions = {
+    "error_tree": error_tree(),
+    "command_help": command_help(""),
+    **{f"{name}_help": command_help(name) for name in command.commands},
+}

@@ -1,0 +1,124 @@
+"""Every code block of the documentation is run, in order, against real servers on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from requests_tokenrefresh import FileTokenStore, Token, TokenRefreshAdapter, TokenSource
+from requests_tokenrefresh.cli.server import DemoServer
+from tests.support.demo_server import demo_server
+from tests.support.documents import RunDocument
+from tests.support.example_com import ExampleCom
+from tests.support.logins import Clock
+from tests.support.threads import run_together
+
+ROOT = Path(__file__).parents[2]
+HOSTS = ["https://auth.example.com", "https://api.example.com"]
+
+FOR_THE_DEMO_SERVER = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
+FOR_EXAMPLE_COM = [
+    path
+    for path in sorted((ROOT / "docs").glob("*.md"))
+    if path not in FOR_THE_DEMO_SERVER and "```python\n" in path.read_text(encoding="utf-8")
+]
+
+
+def name(path: Path) -> str:
+    return path.name
+
+
+@pytest.fixture(autouse=True)
+def a_place_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home, and a folder to work in, for whatever a document saves."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The demo server's."""
+    return Clock()
+
+
+@pytest.fixture
+def server(clock: Clock) -> Iterator[DemoServer]:
+    """The demo's server; its tokens live ten seconds of *clock*."""
+    with demo_server(clock=clock, token_seconds=10.0) as server:
+        yield server
+
+
+def on_the_demo_server(path: Path, server: DemoServer, clock: Clock) -> RunDocument:
+    """The document, with the demo server's origin in the place of those that it shows."""
+
+    def ten_seconds_pass() -> None:
+        clock.advance(10)
+        store = FileTokenStore("token.json")
+        token = store.load()
+        assert token is not None
+        store.save(dataclasses.replace(token, expires_at=time.time()))
+
+    addresses = dict.fromkeys([*HOSTS, "http://127.0.0.1:8401"], server.url)
+    return RunDocument(path, addresses, {"ten_seconds_pass": ten_seconds_pass})
+
+
+@pytest.mark.parametrize("path", FOR_THE_DEMO_SERVER, ids=name)
+def test_every_block_runs_on_the_demo_server(path: Path, server: DemoServer, clock: Clock) -> None:
+    for example in on_the_demo_server(path, server, clock).examples():
+        example.evaluate()
+
+
+def test_the_readme_survives_expiry_under_fifty_threads(server: DemoServer, clock: Clock) -> None:
+    """Its first block, changed in nothing but the two origins."""
+    readme = on_the_demo_server(ROOT / "README.md", server, clock)
+    FileTokenStore("~/.config/demo/token.json").save(
+        Token.from_mapping(server.authorization.log_in(), received_at=time.time())
+    )
+    clock.advance(10)
+
+    next(readme.examples()).evaluate()
+    session = readme.names["session"]
+    outcomes = run_together(50, lambda: session.get(f"{server.url}/data"))
+
+    assert [outcome.result().status_code for outcome in outcomes] == [200] * 50
+    counts = server.authorization.counts()
+    assert (counts["expiries"], counts["refreshes"], counts["reuses"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("path", FOR_EXAMPLE_COM, ids=name)
+def test_every_block_runs_on_example_com(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("requests_tokenrefresh"), "level", logging.NOTSET)
+    monkeypatch.setenv("REPORTS_SECRET", "secret")
+    monkeypatch.setenv("REPORTS_PASSWORD", "password")
+    with ExampleCom() as server:
+        reply = {"access_token": "access-0", "refresh_token": "refresh-0", "expires_in": 3600}
+        Path("reply.json").write_text(json.dumps(reply))
+        Path("report.csv").write_text("date,total\n")
+        names = {"server": server, "survives_expiry": _survives_expiry(server)}
+        for example in RunDocument(path, dict.fromkeys(HOSTS, server.url), names).examples():
+            example.evaluate()
+
+
+def _survives_expiry(server: ExampleCom) -> Callable[..., None]:
+    """Return what invisible blocks use to see that their recipe works."""
+
+    def survives_expiry(login: TokenSource | requests.Session, path: str = "/reports") -> None:
+        session = login
+        if isinstance(login, TokenSource):
+            session = requests.Session()
+            session.mount(server.url, TokenRefreshAdapter(login))
+        server.expire()
+        dead = server.given
+        assert session.get(server.url + path).status_code == 200
+        assert server.given == dead + 1
+
+    return survives_expiry

@@ -1,0 +1,117 @@
+"""Running what a document shows: its Python blocks, and the commands of its console blocks.
+
+A block that begins with a comment such as ``# report.py`` is a script: it is saved under that
+name, and run where a console block says ``python report.py``. The other Python blocks of a document
+run as they come, and share their names.
+
+Addresses that lead nowhere, or elsewhere than the test wants, are exchanged for local ones first.
+Nothing else is changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import re
+import runpy
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+from click.testing import CliRunner
+from sybil import Document, Example
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.myst import CodeBlockParser
+from sybil.region import Lexeme
+
+from requests_tokenrefresh.cli.command import command
+
+_SCRIPT = re.compile(r"# (\w+\.py)\n")
+
+# What sets a machine up, takes long or does not end. Of this command's own the options are checked.
+_NOT_RUN = (".", "pip", "python -m")
+_TOO_LONG = ("demo", "serve")
+
+
+class RunDocument:
+    """A document whose examples can be run.
+
+    Args:
+        path: The document.
+        addresses: What to exchange before anything is run, by what it is exchanged for.
+        names: What its invisible blocks may use.
+    """
+
+    def __init__(self, path: Path, addresses: Mapping[str, str], names: Mapping[str, Any]) -> None:
+        self._addresses = addresses
+        self._document = Document.parse(
+            str(path),
+            CodeBlockParser("python", self._run_python),
+            CodeBlockParser("console", self._run_commands),
+        )
+        self.names = self._document.namespace
+        self.names.update(names)
+
+    def examples(self) -> Iterator[Example]:
+        """Return its blocks, in order; each has an `evaluate`."""
+        return self._document.examples()
+
+    def _run_python(self, example: Example) -> None:
+        source = self._with_addresses(example.parsed)
+        script = _SCRIPT.match(source)
+        if script:
+            Path(script[1]).write_text(source)
+            return
+        example.parsed = Lexeme(source, example.parsed.offset, example.parsed.line_offset)
+        PythonEvaluator()(example)
+
+    def _run_commands(self, example: Example) -> str | None:
+        for line, wanted in _commands(self._with_addresses(example.parsed)):
+            got = "".join(_output(part) for part in line.split(" && "))
+            if wanted and not _agree(wanted, got):
+                return f"{line}\nshould have said\n{wanted}\nbut said\n{got}"
+        return None
+
+    def _with_addresses(self, text: str) -> str:
+        for shown, local in self._addresses.items():
+            text = text.replace(shown, local)
+        return text
+
+
+def _agree(wanted: str, got: str) -> bool:
+    """Whether *got* is what *wanted* says, where ``...`` stands for anything."""
+    checker = doctest.OutputChecker()
+    return checker.check_output(wanted.rstrip(), got.rstrip(), doctest.ELLIPSIS)
+
+
+def _commands(block: str) -> Iterator[tuple[str, str]]:
+    """Return the lines after a ``$``, each with the output shown below it."""
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        line, _, wanted = part.replace("\\\n", "").partition("\n")
+        yield line, wanted
+
+
+def _output(line: str) -> str:
+    stdin = b""
+    if line.startswith("curl "):
+        curl, line = line.split(" | ")
+        stdin = requests.post(shlex.split(curl)[-1], timeout=10).content
+    if " < " in line:
+        line, _, file = line.partition(" < ")
+        stdin = Path(file).read_bytes()
+    if line.startswith(_NOT_RUN):
+        return ""
+    program, *arguments = shlex.split(line)
+    if program == "python":
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            runpy.run_path(arguments[0])
+        return output.getvalue()
+    assert program == "requests-tokenrefresh", f"nobody knows how to run {line!r}"
+    if arguments[0] in _TOO_LONG:
+        arguments.append("--help")
+    result = CliRunner().invoke(command, arguments, input=stdin)
+    assert result.exit_code == 0, f"{line}\n{result.output}"
+    return result.stdout
