@@ -1,0 +1,1 @@
+"""The command `requests-tokenrefresh`. Needs the extra `cli`; nothing else imports it."""

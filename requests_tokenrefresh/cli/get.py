@@ -1,0 +1,193 @@
+"""`get`: one request with the stored login."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import click
+import requests
+from requests.structures import CaseInsensitiveDict
+
+from .._adapter import TokenRefreshAdapter
+from .._errors import TokenStoreError
+from .._origins import require_secure
+from .._source import TokenSource
+from .._token import Token
+from ..refreshers import RefreshTokenGrant
+from ..refreshers._client import NoAuth
+from ..stores import FileTokenStore
+from .exits import STORE, UNSUCCESSFUL, fail
+from .stored_login import store_option
+
+_CHUNK = 1 << 16  # bytes
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # of a method, or a header: RFC 9110 5.6.2
+
+
+@click.command()
+@click.argument("url")
+@store_option
+@click.option("--token-url", required=True, metavar="URL", help="The token endpoint.")
+@click.option("--client-id", required=True, metavar="ID", help="The client the login is for.")
+@click.option(
+    "--client-secret-file",
+    type=click.File(),
+    metavar="FILE",
+    help="Holds the client's secret, if it has one; - is standard input. Or put the secret into "
+    "the environment variable REQUESTS_TOKENREFRESH_CLIENT_SECRET.",
+)
+@click.option(
+    "--client-auth",
+    type=click.Choice(["basic", "post"]),
+    default="basic",
+    show_default=True,
+    help="How the secret is sent: by HTTP Basic, or in the form (RFC 6749 section 2.3.1).",
+)
+@click.option("-i", "--include", is_flag=True, help="Print status and headers of the answer too.")
+@click.option("-X", "--request", "method", metavar="METHOD", help="GET, or POST with --data.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'")
+@click.option("-d", "--data", metavar="TEXT", help="The body; @FILE reads it from a file.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the server may be silent.",
+)
+def get(
+    url: str,
+    store: FileTokenStore,
+    token_url: str,
+    client_id: str,
+    client_secret_file: IO[str] | None,
+    client_auth: str,
+    include: bool,
+    method: str | None,
+    headers: tuple[str, ...],
+    data: str | None,
+    timeout: float,
+) -> None:
+    """Send one request with the stored login, refreshing it if need be.
+
+    The answer's body goes to standard output as it came. Redirects are not followed, and the token
+    goes to the server of URL only.
+    """
+    watched = _WatchedStore(store.path)
+    try:
+        secret = _secret(client_secret_file)
+        tokens = _tokens(url, watched, token_url, client_id, secret, client_auth)
+        request = _request(url, method, headers, data)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        response = _exchange(request, tokens, timeout, include)
+    finally:
+        if watched.unsaved is not None:  # more than whatever else went wrong: the login is lost
+            fail(f"the login was refreshed and could not be saved: {watched.unsaved}", STORE)
+    if not response.ok:
+        fail(f"the server answered {response.status_code} {response.reason}", UNSUCCESSFUL)
+
+
+class _WatchedStore(FileTokenStore):
+    """Remembers why the newest token is not in it: saving is not retried after the process ends."""
+
+    unsaved: TokenStoreError | None = None
+
+    def save(self, token: Token) -> None:
+        try:
+            super().save(token)
+        except TokenStoreError as error:
+            self.unsaved = error
+            raise
+        self.unsaved = None
+
+
+def _tokens(
+    url: str,
+    store: FileTokenStore,
+    token_url: str,
+    client_id: str,
+    client_secret: str | None,
+    client_auth: str,
+) -> TokenSource:
+    require_secure(url)
+    grant = RefreshTokenGrant(
+        token_url,
+        client_id=client_id,
+        client_secret=client_secret,
+        token_endpoint_auth_method=(
+            "client_secret_post" if client_auth == "post" else "client_secret_basic"
+        ),
+    )
+    scheme, host, *_ = urlsplit(url)
+    return TokenSource(grant, origins=[f"{scheme}://{host}"], store=store)
+
+
+def _secret(file: IO[str] | None) -> str | None:
+    if file is None:
+        return os.environ.get("REQUESTS_TOKENREFRESH_CLIENT_SECRET")
+    return file.read().rstrip("\r\n")
+
+
+def _request(
+    url: str, method: str | None, headers: tuple[str, ...], data: str | None
+) -> requests.Request:
+    body = None if data is None else _body(data)
+    method = method or ("GET" if body is None else "POST")
+    if not _NAME.fullmatch(method):
+        raise click.BadParameter(f"{method!r} is not the name of a method", param_hint="-X")
+    # Identity, because the body is printed as it comes.
+    fields: dict[str, str | bytes] = {"Accept-Encoding": "identity"}
+    if body is not None:
+        fields["Content-Type"] = "application/x-www-form-urlencoded"
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon or not _NAME.fullmatch(name):
+            raise click.BadParameter(f"write it as 'NAME: VALUE', not {name!r}", param_hint="-H")
+        fields[name] = value.strip().encode()
+    return requests.Request(method, url, headers=CaseInsensitiveDict(fields), data=body)
+
+
+def _body(data: str) -> bytes:
+    if not data.startswith("@"):
+        return data.encode()
+    if data == "@-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(data[1:]).read_bytes()
+    except OSError as error:
+        raise click.BadParameter(f"{data[1:]}: {error.strerror}", param_hint="-d") from None
+
+
+def _exchange(
+    request: requests.Request, tokens: TokenSource, timeout: float, include: bool
+) -> requests.Response:
+    """Send *request*, print the answer, and return it."""
+    # What goes wrong is said once, by the error in the end, and not by log lines before it.
+    logging.getLogger("requests_tokenrefresh").addHandler(logging.NullHandler())
+    with requests.Session() as session:
+        session.auth = NoAuth()  # or a netrc entry would take the token's place
+        session.mount("https://", TokenRefreshAdapter(tokens))
+        session.mount("http://", TokenRefreshAdapter(tokens))
+        prepared = session.prepare_request(request)
+        settings = session.merge_environment_settings(prepared.url or "", {}, True, None, None)
+        with session.send(prepared, timeout=timeout, allow_redirects=False, **settings) as response:
+            _print(response, include)
+    return response
+
+
+def _print(response: requests.Response, include: bool) -> None:
+    out = sys.stdout.buffer
+    if include:
+        version = {10: "1.0", 11: "1.1"}.get(response.raw.version, "1.1")
+        lines = [f"HTTP/{version} {response.status_code} {response.reason}"]
+        lines += [f"{name}: {value}" for name, value in response.raw.headers.items()]
+        out.write("\r\n".join([*lines, "", ""]).encode("latin-1", "replace"))
+    for chunk in response.raw.stream(_CHUNK, decode_content=False):
+        out.write(chunk)

@@ -1,0 +1,191 @@
+"""`login`, `logout` and `status`: the login in a token file."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+from .._token import Token
+from ..stores import FileTokenStore
+from .exits import LOGIN_REQUIRED, USAGE, fail
+
+_LOCK_TIMEOUT = 30.0  # seconds
+_LARGEST_REPLY = 1 << 20  # bytes
+
+
+def _opened(ctx: click.Context, option: click.Parameter, path: str) -> FileTokenStore:
+    try:
+        return FileTokenStore(path)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+store_option = click.option(
+    "--store",
+    required=True,
+    metavar="FILE",
+    callback=_opened,
+    help="The token file. It is created with mode 0600, and refused if others can read it.",
+)
+
+
+@click.command()
+@store_option
+def login(store: FileTokenStore) -> None:
+    """Keep a login: read a token reply and store it.
+
+    The reply is what a token endpoint answers with (RFC 6749 section 5.1), as JSON, from standard
+    input. On a terminal there is a prompt that does not show what is typed.
+    """
+    token = _token_from(_read_reply())
+    with store.lock(_LOCK_TIMEOUT):
+        store.save(token)
+    click.echo(f"Logged in; the login is in {store.path}.")
+
+
+@click.command()
+@store_option
+def logout(store: FileTokenStore) -> None:
+    """Forget a login.
+
+    The token file is removed. The server is not told: the tokens stay good until they expire.
+    """
+    with store.lock(_LOCK_TIMEOUT):
+        store.clear()
+    click.echo(f"Logged out; there is no login in {store.path}.")
+
+
+@click.command()
+@store_option
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, for programs.")
+def status(store: FileTokenStore, as_json: bool) -> None:
+    """Tell whose login is stored and when it expires. No part of a token is shown.
+
+    The exit code is 3 if it is time to log in: there is no login, or its access token has expired
+    and there is no refresh token.
+    """
+    token = store.load()
+    if token is None:
+        fail(f"nobody has logged in: there is no {store.path}", LOGIN_REQUIRED)
+    facts = _facts(token, now=time.time())
+    click.echo(json.dumps(facts, indent=2) if as_json else _described(facts))
+    if facts["expired"] and not facts["has_refresh_token"]:
+        fail("the login is over; log in again", LOGIN_REQUIRED)
+
+
+def _read_reply() -> bytes:
+    if not sys.stdin.isatty():
+        return sys.stdin.buffer.read(_LARGEST_REPLY)
+    return getpass.getpass("Token reply (JSON in one line; not shown): ").encode()
+
+
+def _token_from(reply: bytes) -> Token:
+    try:
+        return Token.from_mapping(json.loads(reply), received_at=time.time())
+    except json.JSONDecodeError as error:
+        problem = f"it is not JSON, see line {error.lineno}, column {error.colno}"
+    except (ValueError, RecursionError) as error:
+        problem = str(error)
+    # Out here, because a JSONDecodeError carries the whole text with its secrets.
+    return fail(
+        f"this is not a token reply: {problem}. A terminal takes one line of 4095 characters at "
+        "most; for longer replies: requests-tokenrefresh login --store FILE < reply.json",
+        USAGE,
+    )
+
+
+def _facts(token: Token, now: float) -> dict[str, Any]:
+    """Return what may be told of *token*, as JSON values."""
+    source, claims = _claims(token)
+    subject = next(
+        (claims[name] for name in ("email", "preferred_username", "sub") if name in claims), None
+    )
+    return {
+        "subject": subject,
+        "subject_source": source if subject is not None else None,
+        "issuer": claims.get("iss"),
+        "client_id": token.extra.get("client_id", claims.get("azp", claims.get("client_id"))),
+        "scope": token.extra.get("scope", claims.get("scope")),
+        "expires_at": token.expires_at,
+        "expires_in": None if token.expires_at is None else round(token.expires_at - now, 3),
+        "expired": token.expires_at is not None and token.expires_at <= now,
+        "has_refresh_token": token.refresh_token is not None,
+        "fingerprint": hashlib.sha256(token.access_token.encode()).hexdigest()[:12],
+    }
+
+
+def _claims(token: Token) -> tuple[str, Mapping[str, Any]]:
+    """Return the claims of the first JWT in *token*, and where they were; {} if there is none.
+
+    Nobody has verified them (that takes the issuer's keys): good enough to recognise a login by.
+    """
+    for name, jwt in (
+        ("id_token", token.extra.get("id_token")),
+        ("access_token", token.access_token),
+    ):
+        parts = jwt.split(".") if isinstance(jwt, str) else []
+        if len(parts) != 3:
+            continue
+        try:
+            claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        except (ValueError, RecursionError):
+            continue  # three parts, and not a JWT
+        if isinstance(claims, dict):
+            return name, claims
+    return "", {}
+
+
+def _described(facts: Mapping[str, Any]) -> str:
+    whose = "unknown: the tokens do not say"
+    if facts["subject"] is not None:
+        whose = f"{facts['subject']} (says the {facts['subject_source']}; not verified)"
+    lines = {
+        "login": whose,
+        "issuer": facts["issuer"],
+        "client": facts["client_id"],
+        "scope": facts["scope"],
+        "expires": _expiry(facts["expires_at"], facts["expires_in"]),
+        "refresh token": "yes" if facts["has_refresh_token"] else "no",
+        "fingerprint": f"{facts['fingerprint']} (SHA-256 of the access token)",
+    }
+    return "\n".join(
+        f"{name + ':':<15}{_printable(value)}" for name, value in lines.items() if value is not None
+    )
+
+
+def _expiry(at: float | None, seconds: float | None) -> str:
+    if at is None or seconds is None:
+        return "unknown: the token reply did not say"
+    try:
+        moment = datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
+    except (ValueError, OverflowError, OSError):
+        moment = "beyond the calendar"
+    if seconds <= 0:
+        return f"{_duration(-seconds)} ago ({moment})"
+    return f"in {_duration(seconds)} ({moment})"
+
+
+def _duration(seconds: float) -> str:
+    """Return *seconds* in the largest unit that fits, and the next."""
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    rest = int(seconds)
+    words: list[str] = []
+    for unit, size in units:
+        if rest >= size or words:
+            words.append(f"{rest // size} {unit}")
+            rest %= size
+    return " ".join(words[:2]) or "0 s"
+
+
+def _printable(value: object) -> str:
+    """Return *value* without what a terminal would obey: claims are somebody else's text."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))

@@ -1,0 +1,104 @@
+"""Exit codes, and a message instead of a stack trace."""
+
+import subprocess
+import sys
+
+import pytest
+import requests
+from click.testing import CliRunner, Result
+from urllib3.exceptions import MaxRetryError, ProtocolError
+
+from requests_tokenrefresh import (
+    InsecureTransportError,
+    LoginRequiredError,
+    RefreshFailedError,
+    RefreshTimeoutError,
+    StoreLockTimeoutError,
+    TokenStoreError,
+    __main__,
+)
+from requests_tokenrefresh.cli.command import command
+from requests_tokenrefresh.cli.exits import CommandGroup
+
+
+def run_raising(error: BaseException) -> Result:
+    group = CommandGroup("group")
+
+    @group.command()
+    def boom() -> None:
+        raise error
+
+    return CliRunner().invoke(group, ["boom"])
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (LoginRequiredError("over"), 3),
+        (TokenStoreError("broken"), 5),
+        (StoreLockTimeoutError("busy"), 5),
+        (InsecureTransportError("plain"), 2),
+        (requests.exceptions.InvalidHeader("crooked"), 2),
+        (RefreshFailedError("later"), 4),
+        (RefreshTimeoutError("slow"), 4),
+        (requests.ConnectionError("gone"), 4),
+        (ProtocolError("cut"), 4),
+        (PermissionError("forbidden"), 1),
+        (OSError(), 1),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_an_error_is_a_message_and_an_exit_code(error, exit_code):
+    result = run_raising(error)
+    assert result.exit_code == exit_code
+    assert result.stderr == f"Error: {error}\n"
+
+
+def test_a_server_out_of_reach_is_told_by_its_cause_without_the_url():
+    cause = MaxRetryError(None, "/secret?token=1", OSError("connection refused"))
+    result = run_raising(requests.ConnectionError(cause))
+    assert result.stderr == "Error: connection refused\n"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), EOFError()], ids=["Ctrl-C", "Ctrl-D"])
+def test_an_interrupt_ends_quietly(error):
+    result = run_raising(error)
+    assert (result.exit_code, result.output) == (130, "")
+
+
+def test_a_defect_keeps_its_stack_trace():
+    result = run_raising(ZeroDivisionError())
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_the_help_lists_the_exit_codes():
+    result = CliRunner().invoke(command, ["--help"])
+    assert result.exit_code == 0
+    for code in (0, 1, 2, 3, 4, 5, 130, 141):
+        assert f"\n    {code} " in result.stdout
+
+
+@pytest.mark.parametrize("name", ["demo", "get", "login", "logout", "serve", "status"])
+def test_every_command_has_help(name):
+    result = CliRunner().invoke(command, [name, "-h"])
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"Usage: command {name} ")
+
+
+@pytest.mark.parametrize("package", ["click", "rich"])
+def test_without_the_extra_the_command_says_what_to_install(package):
+    code = f"import sys; sys.modules[{package!r}] = None; import runpy; "
+    code += "runpy.run_module('requests_tokenrefresh', run_name='__main__')"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"The command needs {package}: pip install 'requests-tokenrefresh[cli]'\n"
+    )
+
+
+def test_another_missing_module_is_not_blamed_on_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "requests_tokenrefresh.cli.command", None)
+    with pytest.raises(ModuleNotFoundError, match="command"):
+        __main__.main()

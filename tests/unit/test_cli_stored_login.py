@@ -1,0 +1,252 @@
+"""`login`, `logout` and `status`: what they store, what they tell, and what they never tell."""
+
+import base64
+import json
+import stat
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from requests_tokenrefresh import FileTokenStore, Token
+from requests_tokenrefresh.cli.command import command
+
+SECRETS = ("access-secret", "refresh-secret")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "token.json"
+
+
+def run(*arguments: object, stdin: str | bytes = "") -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments], input=stdin)
+
+
+def stored(path: Path, **fields: Any) -> Path:
+    FileTokenStore(path).save(
+        Token(**{"access_token": SECRETS[0], "refresh_token": SECRETS[1]} | fields)
+    )
+    return path
+
+
+def jwt(**claims: object) -> str:
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"eyJhbGciOiJub25lIn0.{body}.signature"
+
+
+def told(result: Result) -> dict[str, str]:
+    """What `status` says, by the name at the beginning of the line."""
+    lines = (line.partition(":") for line in result.stdout.splitlines())
+    return {name: value.strip() for name, _, value in lines}
+
+
+# -- login ---------------------------------------------------------------------------------------
+
+
+def test_login_stores_a_token_reply_for_its_owner_only(path):
+    before = time.time()
+    reply = {"access_token": SECRETS[0], "refresh_token": SECRETS[1], "expires_in": 60}
+    result = run("login", "--store", path, stdin=json.dumps(reply))
+    assert result.exit_code == 0
+    assert result.stdout == f"Logged in; the login is in {path}.\n"
+    token = FileTokenStore(path).load()
+    assert (token.access_token, token.refresh_token) == SECRETS
+    assert before + 60 <= token.expires_at <= time.time() + 60
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_login_replaces_the_login_before(path):
+    stored(path, access_token="old")
+    assert run("login", "--store", path, stdin='{"access_token": "new"}').exit_code == 0
+    assert FileTokenStore(path).load() == Token("new")
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        ("", "not JSON, see line 1, column 1"),
+        (SECRETS[0], "not JSON"),
+        ('{"access_token": "access-secret"', "not JSON, see line 1, column 33"),
+        (b"\xff\xfe\x00", "codec can't decode"),
+        ("[" * 100_000, "this is not a token reply"),
+        ('["access-secret"]', "a token reply is a mapping, got list"),
+        ('{"refresh_token": "refresh-secret"}', "has no access_token"),
+        ('{"access_token": "access-secret\\n"}', "characters that cannot stand in a header"),
+    ],
+    ids=["nothing", "not JSON", "cut off", "bytes", "deep", "list", "no token", "line end"],
+)
+def test_login_refuses_what_is_not_a_token_reply_without_repeating_it(path, reply, problem):
+    result = run("login", "--store", path, stdin=reply)
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert "access-secret" not in result.output
+    assert not path.exists()
+
+
+def test_login_reads_a_megabyte_at_most(path):
+    reply = json.dumps({"padding": "x" * (1 << 20), "access_token": "access-secret"})
+    assert run("login", "--store", path, stdin=reply).exit_code == 2
+
+
+# -- logout --------------------------------------------------------------------------------------
+
+
+def test_logout_removes_the_login(path):
+    result = run("logout", "--store", stored(path))
+    assert result.exit_code == 0
+    assert result.stdout == f"Logged out; there is no login in {path}.\n"
+    assert not path.exists()
+
+
+def test_logout_without_a_login_is_no_error(path):
+    assert run("logout", "--store", path).exit_code == 0
+
+
+# -- status --------------------------------------------------------------------------------------
+
+
+def test_status_without_a_login_says_so(path):
+    result = run("status", "--store", path)
+    assert result.exit_code == 3
+    assert result.stderr == f"Error: nobody has logged in: there is no {path}\n"
+
+
+def test_status_tells_what_the_reply_said_and_no_part_of_a_token(path):
+    result = run("status", "--store", stored(path, extra={"scope": "read", "client_id": "cron"}))
+    assert result.exit_code == 0
+    assert told(result) == {
+        "login": "unknown: the tokens do not say",
+        "client": "cron",
+        "scope": "read",
+        "expires": "unknown: the token reply did not say",
+        "refresh token": "yes",
+        "fingerprint": "894e01a8315f (SHA-256 of the access token)",
+    }
+    assert not any(secret in result.output for secret in SECRETS)
+
+
+def test_status_json_has_the_same_for_programs(path):
+    expires_at = time.time() + 60
+    result = run("status", "--json", "--store", stored(path, expires_at=expires_at))
+    facts = json.loads(result.stdout)
+    assert 55 < facts.pop("expires_in") <= 60
+    assert facts == {
+        "subject": None,
+        "subject_source": None,
+        "issuer": None,
+        "client_id": None,
+        "scope": None,
+        "expires_at": expires_at,
+        "expired": False,
+        "has_refresh_token": True,
+        "fingerprint": "894e01a8315f",
+    }
+
+
+@pytest.mark.parametrize(
+    ("claims", "whose"),
+    [
+        ({"sub": "42"}, "42"),
+        ({"sub": "42", "preferred_username": "ann"}, "ann"),
+        ({"sub": "42", "preferred_username": "ann", "email": "ann@example.com"}, "ann@example.com"),
+    ],
+)
+def test_status_knows_whose_login_it_is_from_an_id_token(path, claims, whose):
+    stored(path, extra={"id_token": jwt(iss="https://auth.example.com", azp="cron", **claims)})
+    lines = told(run("status", "--store", path))
+    assert lines["login"] == f"{whose} (says the id_token; not verified)"
+    assert lines["issuer"] == "https://auth.example.com"
+    assert lines["client"] == "cron"
+
+
+def test_status_knows_whose_login_it_is_from_a_jwt_access_token(path):
+    token = jwt(sub="ann", client_id="cron", scope="read")
+    result = run("status", "--store", stored(path, access_token=token))
+    assert told(result)["login"] == "ann (says the access_token; not verified)"
+    assert told(result)["client"] == "cron"
+    assert told(result)["scope"] == "read"
+    assert token.split(".")[1] not in result.output
+
+
+@pytest.mark.parametrize(
+    "id_token",
+    [7, "opaque", "a.b.c", "a." + base64.b64encode(b"[1]").decode() + ".c", "a.é.c"],
+)
+def test_status_takes_an_id_token_that_is_no_jwt_for_none(path, id_token):
+    stored(path, extra={"id_token": id_token})
+    assert told(run("status", "--store", path))["login"] == "unknown: the tokens do not say"
+
+
+def test_status_shows_a_terminal_nothing_that_it_would_obey(path):
+    stored(path, extra={"id_token": jwt(sub="\x1b]0;owned\x07"), "scope": "[red]a\nb"})
+    result = run("status", "--store", path)
+    assert "\x1b" not in result.stdout
+    assert told(result)["login"].startswith(r"\x1b]0;owned\x07 (says")
+    assert told(result)["scope"] == r"[red]a\nb"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (9.5, "in 9 s ("),
+        (0.5, "in 0 s ("),
+        (75.5, "in 1 min 15 s ("),
+        (3 * 3600 + 0.5, "in 3 h 0 min ("),
+        (2 * 86400 + 5 * 3600 + 59, "in 2 d 5 h ("),
+        (-61.5, "1 min 1 s ago ("),
+    ],
+)
+def test_status_tells_when_the_token_expires(path, monkeypatch, seconds, words):
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
+    expires_at = 1_700_000_000.0 + seconds
+    line = told(run("status", "--store", stored(path, expires_at=expires_at)))["expires"]
+    assert line.startswith(words)
+    moment = datetime.fromisoformat(line.partition("(")[2].rstrip(")"))
+    assert moment.timestamp() == int(expires_at)
+
+
+def test_status_does_not_stumble_over_an_expiry_beyond_the_calendar(path):
+    line = told(run("status", "--store", stored(path, expires_at=1e300)))["expires"]
+    assert line.endswith("(beyond the calendar)")
+
+
+@pytest.mark.parametrize(("refresh_token", "exit_code"), [("refresh-secret", 0), (None, 3)])
+def test_an_expired_token_without_a_refresh_token_is_time_to_log_in(path, refresh_token, exit_code):
+    result = run(
+        "status", "--json", "--store", stored(path, refresh_token=refresh_token, expires_at=1.0)
+    )
+    assert result.exit_code == exit_code
+    facts = json.loads(result.stdout)
+    assert facts["expired"] is True
+    assert facts["has_refresh_token"] is (refresh_token is not None)
+
+
+def test_a_token_that_is_still_good_needs_no_refresh_token_yet(path):
+    stored(path, refresh_token=None, expires_at=time.time() + 60)
+    result = run("status", "--store", path)
+    assert result.exit_code == 0
+    assert told(result)["refresh token"] == "no"
+
+
+# -- all three -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["login", "logout", "status"])
+def test_a_file_that_others_can_read_is_refused_as_it_is(path, name):
+    stored(path).chmod(0o644)
+    before = path.read_bytes()
+    result = run(name, "--store", path, stdin='{"access_token": "new"}')
+    assert result.exit_code == 5
+    assert "chmod 600" in result.stderr
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["login", "logout", "status"])
+def test_a_store_that_cannot_be_a_file_is_a_usage_error(name):
+    result = run(name, "--store", "")
+    assert result.exit_code == 2
+    assert "cannot name a file" in result.stderr
