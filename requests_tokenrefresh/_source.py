@@ -928,5 +928,5 @@ def _after_fork_in_child() -> None:
         source._make_ready()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has none
     os.register_at_fork(after_in_child=_after_fork_in_child)

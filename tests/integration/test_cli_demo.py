@@ -236,10 +236,8 @@ def test_serve_is_a_server_for_the_other_commands_and_for_a_script(tmp_path, mon
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     store = tmp_path / "demo.json"
     with running("serve", "--port=0", "--token-seconds=60", stderr=subprocess.PIPE) as process:
-        guide = b"".join(iter(process.stdout.readline, b"\n"))
-        for _ in range(3):  # paragraphs
-            guide += b"\n" + b"".join(iter(process.stdout.readline, b"\n"))
-        words = guide.decode().replace("\\\n", "").replace("demo.json", str(store)).split()
+        guide = read_until(process.stdout.fileno(), "--client-id demo\n")
+        words = guide.replace("\\\n", "").replace("demo.json", str(store)).split()
         url = words[words.index("data") + 1].removesuffix("/data")
 
         reply = requests.post(f"{url}/login", timeout=10).content
@@ -255,7 +253,7 @@ def test_serve_is_a_server_for_the_other_commands_and_for_a_script(tmp_path, mon
 
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
-        assert (process.stdout.read(), process.stderr.read()) == (b"stopped\n", b"")
+        assert (process.stdout.read().strip(), process.stderr.read()) == (b"stopped", b"")
 
 
 def test_serve_on_a_port_that_is_taken_says_so():

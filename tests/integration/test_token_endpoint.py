@@ -11,11 +11,17 @@ import time
 import traceback
 import zlib
 from base64 import b64decode
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from requests.auth import HTTPDigestAuth
-from werkzeug.serving import make_ssl_devcert
 
 from requests_tokenrefresh._errors import RefreshFailedError
 from requests_tokenrefresh._token import Token
@@ -413,8 +419,21 @@ def test_a_proxy_that_is_slow_for_ever_is_cut_at_the_deadline(raw_server, enviro
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
-    """The paths of a certificate for localhost and of its key."""
-    return make_ssl_devcert(str(tmp_path_factory.mktemp("tls") / "localhost"), host="localhost")
+    """The paths of a certificate for localhost, good for servers and clients, and of its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(timezone.utc)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = [tmp_path_factory.mktemp("tls") / name for name in ("cert.pem", "key.pem")]
+    paths[0].write_bytes(signed.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return str(paths[0]), str(paths[1])
 
 
 @pytest.fixture
@@ -422,8 +441,11 @@ def tls_server(raw_server, certificate):
     """Start a server of one script for each TLS connection; returns its https URL."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
+    context.load_verify_locations(certificate[0])
 
-    def start(script):
+    def start(script, verify_mode=ssl.CERT_NONE):
+        context.verify_mode = verify_mode
+
         def secured(connection):
             try:
                 with context.wrap_socket(connection, server_side=True) as tls:
@@ -446,6 +468,23 @@ def test_the_environments_ca_bundle_counts(tls_server, certificate, environment)
 def test_verify_names_a_ca_bundle(tls_server, certificate):
     url = tls_server(answers(ANSWER))
     assert RefreshTokenGrant(url, verify=certificate[0])(OLD).access_token == "new-access-token"
+
+
+def test_cert_is_shown_to_a_server_that_asks_for_one(tls_server, certificate):
+    """Mutual TLS (RFC 8705)."""
+    shown = []
+
+    def script(connection):
+        read_request(connection)
+        shown.append(connection.getpeercert(binary_form=True))
+        connection.sendall(ANSWER)
+
+    url = tls_server(script, verify_mode=ssl.CERT_REQUIRED)
+    login = ClientCredentialsGrant(
+        url, client_id="reports", cert=certificate, verify=certificate[0]
+    )
+    assert login().access_token == "new-access-token"
+    assert shown == [ssl.PEM_cert_to_DER_cert(Path(certificate[0]).read_text())]
 
 
 @pytest.mark.parametrize("misbehave", [drips_headers, drips_a_body])

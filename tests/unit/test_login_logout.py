@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -10,13 +11,22 @@ import pytest
 from requests_tokenrefresh import (
     LoginRequiredError,
     MemoryTokenStore,
+    StoreLockTimeoutError,
     Token,
     TokenSource,
     TokenStoreError,
 )
 from requests_tokenrefresh.events import LoggedIn, LoggedOut, RefreshEnded
-from tests.support.logins import Heard, Refresher, first_token, make_source, wait_for_waiters
-from tests.support.threads import Callers, start_together
+from tests.support.logins import (
+    START,
+    Clock,
+    Heard,
+    Refresher,
+    first_token,
+    make_source,
+    wait_for_waiters,
+)
+from tests.support.threads import Callers, start_together, wait_until
 
 
 class HeldStore(MemoryTokenStore):
@@ -109,6 +119,55 @@ def test_a_late_refusal_does_not_end_a_newer_login_that_could_not_be_saved() -> 
 
     store = HeldStore()
     source, refresher, callers = held_flight(store)
+    refresher.answers.append(LoginRequiredError("no", reason="invalid_grant"))
+    store.before = full
+    with pytest.raises(TokenStoreError):
+        source.login("newer")
+    refresher.gate.set()
+    assert {o.result().access_token for o in callers.outcomes()} == {"newer"}
+    assert source.token().access_token == "newer"
+
+
+def test_an_interrupt_of_an_old_leader_does_not_end_a_newer_flight() -> None:
+    source, refresher, callers = held_flight()
+    refresher.answers.append(KeyboardInterrupt())
+    source.login("newer")
+    newer = start_together(1, lambda: source.refresh(source.token()))
+    wait_until(lambda: source._flight is not None)
+    flight = source._flight
+    refresher.gate.set()
+    errors = [o.error for o in callers.outcomes() if o.error]
+    assert [type(error) for error in errors] == [KeyboardInterrupt]
+    assert newer.outcomes()[0].result().access_token == "access-2"
+    assert flight is not None
+    assert flight.token is source.token()
+
+
+def test_an_early_leader_that_gives_way_leaves_a_newer_login_alone() -> None:
+    class Busy(MemoryTokenStore):
+        before: Callable[[], object] | None = None
+
+        def lock(self, timeout: float) -> AbstractContextManager[None]:
+            before, self.before = self.before, None
+            if before is not None:
+                before()
+                raise StoreLockTimeoutError("busy")
+            return super().lock(timeout)
+
+    clock, store = Clock(), Busy()
+    source = make_source(store=store, clock=clock)
+    clock.now = START + 3550
+    store.before = lambda: source.login("newer")
+    assert source.token().access_token == "newer"
+    assert source._look_at == math.inf
+
+
+def test_an_unattended_login_for_an_old_login_does_not_drop_a_newer_one() -> None:
+    def full() -> None:
+        raise TokenStoreError("no space left")
+
+    store = HeldStore()
+    source, refresher, callers = held_flight(store, login=Refresher("vault"))
     refresher.answers.append(LoginRequiredError("no", reason="invalid_grant"))
     store.before = full
     with pytest.raises(TokenStoreError):

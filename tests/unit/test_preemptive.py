@@ -132,6 +132,8 @@ def test_in_the_early_window_one_caller_refreshes_and_the_others_go_on() -> None
     assert {o.result().access_token for o in others} == {"access-0"}
     assert source._ready is not None
     assert source._ready.until > clock.now  # without so much as a lock
+    # Whoever had left the hot path a moment before goes on as well.
+    assert source._token_off_the_hot_path().access_token == "access-0"
     refresher.gate.set()
     assert leader.outcomes()[0].result().access_token == "access-1"
     assert source.token().access_token == "access-1"

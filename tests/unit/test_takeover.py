@@ -95,7 +95,7 @@ def test_after_fork_the_child_starts_without_a_flight(tmp_path: object) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: the point here
             child = os.fork()
-        if child == 0:  # pragma: no cover - measured in the parent only
+        if child == 0:
             answer = b"?"
             try:
                 child_source_has_no_flight = source._flight is None
