@@ -174,13 +174,23 @@ def _seconds(name: str, value: object) -> float | None:
     return seconds
 
 
-def _jwt_expiry(access_token: object) -> float | None:
-    """Return the ``exp`` claim, unverified: it is a hint when to refresh, not a proof."""
-    parts = access_token.split(".") if isinstance(access_token, str) else []
+def jwt_claims(token: object) -> Mapping[str, Any]:
+    """Return what *token* claims if it is a JWT (RFC 7519 section 3), else nothing.
+
+    Nobody has verified it: good enough to recognise a login by, or to guess when to refresh.
+    """
+    parts = token.split(".") if isinstance(token, str) else []
     if len(parts) != 3:
-        return None
+        return {}
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        return _seconds("exp", claims.get("exp"))
-    except (ValueError, AttributeError, RecursionError):
-        return None  # three parts, and not a JWT: an opaque token may look like anything
+    except (ValueError, RecursionError):
+        return {}  # three parts, and not a JWT: an opaque token may look like anything
+    return claims if isinstance(claims, dict) else {}
+
+
+def _jwt_expiry(access_token: object) -> float | None:
+    try:
+        return _seconds("exp", jwt_claims(access_token).get("exp"))
+    except ValueError:
+        return None

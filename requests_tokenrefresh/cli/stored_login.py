@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import getpass
 import hashlib
 import json
@@ -14,7 +13,7 @@ from typing import Any
 
 import click
 
-from .._token import Token
+from .._token import Token, jwt_claims
 from ..stores import FileTokenStore
 from .exits import LOGIN_REQUIRED, USAGE, fail
 
@@ -124,22 +123,12 @@ def _facts(token: Token, now: float) -> dict[str, Any]:
 
 
 def _claims(token: Token) -> tuple[str, Mapping[str, Any]]:
-    """Return the claims of the first JWT in *token*, and where they were; {} if there is none.
-
-    Nobody has verified them (that takes the issuer's keys): good enough to recognise a login by.
-    """
-    for name, jwt in (
+    """Return the claims of the first JWT in *token*, and where they were; {} if there is none."""
+    for name, text in (
         ("id_token", token.extra.get("id_token")),
         ("access_token", token.access_token),
     ):
-        parts = jwt.split(".") if isinstance(jwt, str) else []
-        if len(parts) != 3:
-            continue
-        try:
-            claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        except (ValueError, RecursionError):
-            continue  # three parts, and not a JWT
-        if isinstance(claims, dict):
+        if claims := jwt_claims(text):
             return name, claims
     return "", {}
 

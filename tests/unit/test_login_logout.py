@@ -45,6 +45,18 @@ class HeldStore(MemoryTokenStore):
         self.saved.append(token.access_token)
 
 
+class Queue(MemoryTokenStore):
+    """Runs *before* in lock(), once, as if something happened while the lock was another's."""
+
+    before: Callable[[], object] | None = None
+
+    def lock(self, timeout: float) -> AbstractContextManager[None]:
+        before, self.before = self.before, None
+        if before is not None:
+            before()
+        return super().lock(timeout)
+
+
 def held_flight(
     store: MemoryTokenStore | None = None, **options: object
 ) -> tuple[TokenSource, Refresher, Callers[Token]]:
@@ -144,20 +156,14 @@ def test_an_interrupt_of_an_old_leader_does_not_end_a_newer_flight() -> None:
 
 
 def test_an_early_leader_that_gives_way_leaves_a_newer_login_alone() -> None:
-    class Busy(MemoryTokenStore):
-        before: Callable[[], object] | None = None
+    def busy() -> None:
+        source.login("newer")
+        raise StoreLockTimeoutError("busy")
 
-        def lock(self, timeout: float) -> AbstractContextManager[None]:
-            before, self.before = self.before, None
-            if before is not None:
-                before()
-                raise StoreLockTimeoutError("busy")
-            return super().lock(timeout)
-
-    clock, store = Clock(), Busy()
+    clock, store = Clock(), Queue()
     source = make_source(store=store, clock=clock)
     clock.now = START + 3550
-    store.before = lambda: source.login("newer")
+    store.before = busy
     assert source.token().access_token == "newer"
     assert source._look_at == math.inf
 
@@ -178,15 +184,6 @@ def test_an_unattended_login_for_an_old_login_does_not_drop_a_newer_one() -> Non
 
 
 def test_logout_while_the_leader_queues_for_the_store_spares_the_request() -> None:
-    class Queue(MemoryTokenStore):
-        before: Callable[[], object] | None = None
-
-        def lock(self, timeout: float) -> AbstractContextManager[None]:
-            before, self.before = self.before, None
-            if before is not None:
-                before()
-            return super().lock(timeout)
-
     store, refresher = Queue(), Refresher()
     source = make_source(refresher, store=store, token=first_token(), logged_in=False)
     old = source.token()
