@@ -335,12 +335,12 @@ class TokenSource:
     def trusts(self, token: Token) -> bool:
         """Return whether a 401 to *token* is that resource's own answer.
 
-        It is if the token is current, good, proven and younger than *min_refresh_interval*: one
+        It is if the token is proven, not stale, and younger than *min_refresh_interval*: one
         forbidden endpoint shall not drive the token endpoint.
         """
         with self._turn:
             young = self._monotonic() - self._born < self._min_refresh_interval
-            return young and token is self._proven and token is self._good_token()
+            return young and token is self._proven and not self._is_stale(token)
 
     def reject(self, token: Token) -> Token:
         """A server answered 401 to *token*: return the one to replay the request with.
@@ -359,18 +359,14 @@ class TokenSource:
     def refuse(self, token: Token) -> bool:
         """A server answered 401 to a replay with *token*: return whether another flight may help.
 
-        It may if the token has expired, or been rejected or replaced meanwhile. If it is proven,
-        the answer is that resource's own. Otherwise a new token was no better than the old one.
+        It may if the token is stale by now. If it is proven, the answer is that resource's own.
+        Otherwise a new token was no better than the old one.
 
         Raises:
             LoginRequiredError: ... and with this the login is over.
         """
         with self._turn:
-            if (
-                token is not self._token
-                or token is self._rejected
-                or self._counts_as_expired(token)
-            ):
+            if self._is_stale(token):
                 self._end_trial(token)
                 return True
             if token is self._proven:
@@ -812,6 +808,16 @@ class TokenSource:
             return None
         flight = self._flight
         return token if flight is None or flight.why == "early" else None
+
+    def _is_stale(self, token: Token) -> bool:
+        """Return whether *token* has expired, or been rejected or replaced, or is being replaced.
+
+        An early refresh counts as well: many a server revokes the old access token at the moment
+        it issues the new one.
+        """
+        being_replaced = self._flight is not None and not self.on_trial(token)
+        replaced = token is not self._token or token is self._rejected
+        return being_replaced or replaced or self._counts_as_expired(token)
 
     def _token_within_leeway(self) -> Token | None:
         with self._turn:

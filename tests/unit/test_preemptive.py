@@ -221,6 +221,23 @@ def test_a_401_during_an_early_refresh_waits_for_it() -> None:
     assert len(refresher.calls) == 1
 
 
+def test_a_401_during_an_early_refresh_is_nobodys_own_answer() -> None:
+    """Many a server revokes the old access token at the moment it issues the new one."""
+    source, clock, refresher = source_with(3600, Refresher(lifetime=0.5))
+    token = source.refresh(source.token())
+    source.accept(token)
+    assert source.trusts(token)
+    assert source.refuse(token) is False
+    clock.advance(0.42)
+    refresher.gate.clear()
+    leader = start_together(1, source.token)
+    wait_until(lambda: len(refresher.calls) == 2)
+    assert not source.trusts(token)
+    assert source.refuse(token) is True
+    refresher.gate.set()
+    assert leader.outcomes()[0].result().access_token == "access-2"
+
+
 def test_a_401_during_an_early_refresh_that_fails_sees_the_failure() -> None:
     source, clock, refresher = source_with(3600, Refresher(unreachable()))
     old = source.token()
