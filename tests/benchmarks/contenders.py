@@ -20,20 +20,24 @@ Contender: TypeAlias = Callable[[Server, int], requests.Session]
 
 
 def this_package(
-    server: Server, connections: int, *, age: float = 0.0, **options: Any
+    server: Server, connections: int, *, age: float = 0.0, told: bool = True, **options: Any
 ) -> requests.Session:
-    """Return a session with the adapter, whose first token is *age* seconds old.
+    """Return a session with the adapter.
 
-    *options* are those of `TokenSource`.
+    The first token is *age* seconds old, and unless the client is *told* their lifetime, nothing
+    but a 401 ends one. *options* are those of `TokenSource`.
     """
-    token = Token.from_mapping(server.login(), received_at=time.time() - age)
+
+    def as_told(reply: dict[str, Any]) -> dict[str, Any]:
+        return reply if told else {**reply, "expires_in": None}
 
     def refresh(old: Token | None) -> dict[str, Any]:
         assert old is not None
         assert old.refresh_token is not None
-        return server.refresh(old.refresh_token)
+        return as_told(server.refresh(old.refresh_token))
 
-    tokens = TokenSource(refresh, origins=[server.url], token=token, **options)
+    first = Token.from_mapping(as_told(server.login()), received_at=time.time() - age)
+    tokens = TokenSource(refresh, origins=[server.url], token=first, **options)
     session = requests.Session()
     session.mount(server.url, TokenRefreshAdapter(tokens, pool_maxsize=connections))
     return session
@@ -50,7 +54,7 @@ def singleflight(server: Server, connections: int) -> requests.Session:
 
     def refresh() -> str:
         reply.update(server.refresh(reply["refresh_token"]))
-        return reply["access_token"]
+        return str(reply["access_token"])
 
     auth = RequestsSingleFlightAuth(get_token=lambda: reply["access_token"], refresh=refresh)
     return _with_auth(auth, server, connections)

@@ -68,7 +68,7 @@ def _ask(scene: Callable[[threading.Event], Callable[[], object]], traced: bool)
     answer, answer_for_child = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(scene, traced, answer_for_child))
     process.start()
-    each = answer.recv()
+    each: int = answer.recv()
     process.join()
     return each
 

@@ -32,14 +32,15 @@ class Counts:
     Attributes:
         rejections: 401s.
         refreshes: Access tokens it issued after the first.
-        early: Those that came when the token before had more than half of its lifetime left.
+        needless: Those that came while the token before had nine tenths of its lifetime left:
+            somebody refreshed again what had just been refreshed.
         reused: Refresh tokens it saw again after their rotation.
         connections: TCP connections it accepted.
     """
 
     rejections: int = 0
     refreshes: int = 0
-    early: int = 0
+    needless: int = 0
     reused: int = 0
     connections: int = 0
 
@@ -92,7 +93,8 @@ class Server:
     def _post(self, path: str, **form: str) -> dict[str, Any]:
         response = self._session.post(self.url + path, data=form)
         response.raise_for_status()
-        return response.json()
+        reply: dict[str, Any] = response.json()
+        return reply
 
 
 # -- The process -------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ class _Service:
             self.counts["reused"] += 1
             return _REFUSED, self._token_delay
         self.counts["refreshes"] += 1
-        self.counts["early"] += self._newest - time.monotonic() > self._lifetime / 2
+        self.counts["needless"] += self._newest - time.monotonic() > self._lifetime * 0.9
         return self._issue(after=self._token_delay), self._token_delay
 
     def _kill(self, _body: bytes) -> _Answer:

@@ -26,11 +26,11 @@ _TOKEN = 0.02  # seconds
 _LIFETIME = 0.2  # seconds
 
 _CONTENDERS: dict[str, Contender] = {
-    # As it comes: it knows the lifetime from expires_in, so that leeway and early shrink to a
-    # tenth and a fifth of it, and min_refresh_interval does not hold an expired token back.
+    # As it comes. It knows the lifetime from expires_in: leeway and early shrink to a tenth and a
+    # fifth of it, and min_refresh_interval does not apply to a token that has expired.
     "this package": this_package,
-    # As the others: nothing but a 401 tells that a token is dead.
-    "this package, leeway=0, early=0": partial(this_package, leeway=0.0, early=0.0),
+    # As little as the others know: a 401 says that a token is dead, at any age.
+    "this package, lifetime unknown": partial(this_package, told=False, min_refresh_interval=0.0),
     "careful hook": careful_hook,
     "singleflight-auth": singleflight,
 }
@@ -54,7 +54,7 @@ def report() -> str:
             "requests",
             "failures",
             "refreshes",
-            "too early",
+            "needless",
             "reused",
             "401s",
             "p50, ms",
@@ -67,7 +67,7 @@ def report() -> str:
                 len(soak.latencies),
                 soak.failures,
                 soak.counts.refreshes,
-                soak.counts.early,
+                soak.counts.needless,
                 soak.counts.reused,
                 soak.counts.rejections,
                 f"{_percentile(soak, 50) * 1e3:.1f}",

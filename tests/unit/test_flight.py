@@ -282,7 +282,8 @@ def test_waiters_from_before_the_refresh_go_when_the_trial_takes_too_long() -> N
     callers = start_together(20, lambda: source.reject(old))
     wait_for_waiters(source, 19)
     refresher.gate.set()
-    assert {outcome.result().access_token for outcome in callers.outcomes()} == {"access-1"}
+    outcomes = callers.outcomes(timeout=10)  # wait_timeout, which would do as well, is 30
+    assert {outcome.result().access_token for outcome in outcomes} == {"access-1"}
 
 
 def test_a_waiter_that_is_interrupted_hands_on_the_time_of_the_trial() -> None:
@@ -311,7 +312,7 @@ def test_a_waiter_that_is_interrupted_hands_on_the_time_of_the_trial() -> None:
     callers = start_together(10, lambda: source.reject(old))
     wait_for_waiters(source, 9)
     refresher.gate.set()
-    outcomes = callers.outcomes()
+    outcomes = callers.outcomes(timeout=10)
     assert interrupted.is_set()
     assert [type(o.error) for o in outcomes if o.error] == [KeyboardInterrupt]
     assert {o.value.access_token for o in outcomes if o.value} == {"access-1"}
