@@ -89,6 +89,16 @@ class TokenRefreshAdapter(HTTPAdapter):
                 "transport is the adapter that sends, such as session.get_adapter(url), "
                 f"got {type(transport).__name__}"
             )
+        if is_rejected is not None and not callable(is_rejected):
+            raise TypeError(
+                "is_rejected is a function that takes a Response, such as "
+                f"lambda response: response.status_code == 403, got {is_rejected!r}"
+            )
+        if isinstance(max_retries, Retry) and 401 in (max_retries.status_forcelist or ()):
+            raise ValueError(
+                "max_retries has 401 in its status_forcelist, which would send the dead token "
+                "again and hide the answer: leave 401 out, it is what this adapter handles"
+            )
         if spool_bodies < 0:
             raise ValueError(f"spool_bodies is a number of bytes, 0 or more, got {spool_bodies!r}")
         super().__init__(pool_connections, pool_maxsize, max_retries, pool_block)
@@ -198,6 +208,10 @@ class TokenRefreshAdapter(HTTPAdapter):
         if self._source.when_logged_out != "raise":
             return response
         set_aside(response)  # who catches an error seldom closes its response
+        if response.status_code != requests.codes.unauthorized:
+            # is_rejected took it for a rejection; who handles the error looks for a 401.
+            real, response = response, local_unauthorized(request)
+            response.history = [*real.history, real]
         error.request, error.response = request, response
         raise error
 

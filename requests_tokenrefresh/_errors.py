@@ -6,6 +6,7 @@ keeps guarding them. No error carries a token in its message, its repr or its pi
 
 from __future__ import annotations
 
+import math
 from io import BytesIO
 from typing import Any
 
@@ -39,8 +40,20 @@ class TokenRefreshError(requests.RequestException):
     def __reduce__(self) -> tuple[Any, ...]:
         # The request and the response stay behind: a body may not pickle, and the request that
         # was sent carries the token in its Authorization header.
-        facts = {k: v for k, v in vars(self).items() if k not in ("request", "response")}
-        return type(self), self.args, facts
+        return type(self), self.args, self._facts()
+
+    def __copy__(self) -> TokenRefreshError:
+        # Without __init__: a subclass may take other arguments than its message.
+        own = type(self).__new__(type(self))
+        own.args = self.args
+        own.request = own.response = None
+        vars(own).update(self._facts())
+        if isinstance(own, LoginRequiredError):
+            own.response = local_unauthorized()
+        return own
+
+    def _facts(self) -> dict[str, Any]:
+        return {k: v for k, v in vars(self).items() if k not in ("request", "response")}
 
 
 class LoginRequiredError(TokenRefreshError, requests.HTTPError):
@@ -83,6 +96,8 @@ class RefreshFailedError(TokenRefreshError):
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
+        if retry_after is not None and not 0 <= retry_after < math.inf:
+            raise ValueError(f"retry_after is a number of seconds, 0 or more, got {retry_after!r}")
         self.retry_after = retry_after
 
 

@@ -40,8 +40,8 @@ import random as _random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ._errors import (
@@ -118,7 +118,7 @@ class TokenSource:
         store: Where the login is kept: a `TokenStore`, the path of a file, or None for memory.
         login: Called without arguments to log in again unattended, at most once per flight, when
             there is no token or the refresh was permanently refused; returns what *refresher* may
-            return.
+            return. Not called after `logout()`, be it here or in another process.
         leeway: Seconds before its expiry from which a token counts as expired; never more than a
             tenth of its lifetime.
         early: Seconds before its expiry from which one caller refreshes while the others go on
@@ -205,6 +205,11 @@ class TokenSource:
         self._failure: TokenRefreshError | None = None  # the last of them
         self._retry_at = -math.inf  # in monotonic seconds; before it nobody asks again
         self._unsaved: Token | None = None  # the current one, as long as save() fails
+
+        # The current one, if a refresh brought it; what was stored or passed in may be any age.
+        self._issued: Token | None = None
+        # The thread inside the store's lock, by its ident: it holds it for this whole process.
+        self._in_turn: int | None = None
 
         # Touched by the leader, and by login(): whether the store is known to have held this login.
         self._in_store = False
@@ -293,14 +298,13 @@ class TokenSource:
         fresh = self._read(token, previous=None)
         with self._turn:
             flight = self._flight
-            flying = flight is not None and flight.token is None
             self._over = None
             self._make_current(fresh, unsaved=fresh)
             self._make_ready()
             if flight is not None:
                 self._land(flight)
         self.tell(LoggedIn)
-        self._settle_store(flying)
+        self._settle_store()
 
     def logout(self) -> None:
         """End the login: wake all waiters with `LoginRequiredError`, and clear the store.
@@ -315,11 +319,12 @@ class TokenSource:
             "logged out by logout(); call login() with a new token", reason="logged_out"
         )
         with self._turn:
-            flying = self._flight is not None and self._flight.token is None
             ended = self._end_login(error)
-        if ended:
-            self._announce_logout(error)
-        self._settle_store(flying)
+        try:
+            self._settle_store()
+        finally:
+            if ended:
+                self._announce_logout(error)
 
     # -- What the adapter reports ---------------------------------------------------------------
 
@@ -359,7 +364,8 @@ class TokenSource:
     def refuse(self, token: Token) -> bool:
         """A server answered 401 to a replay with *token*: return whether another flight may help.
 
-        It may if the token is stale by now. If it is proven, the answer is that resource's own.
+        It may if the token is stale by now, or was not issued for this flight but found in the
+        store, where it may have grown old. If it is proven, the answer is that resource's own.
         Otherwise a new token was no better than the old one.
 
         Raises:
@@ -371,18 +377,21 @@ class TokenSource:
                 return True
             if token is self._proven:
                 return False
+            if token is not self._issued:
+                self._mark_rejected(token)
+                return True
             error = LoginRequiredError(
                 "the refresh gave a new token, and the server refused it at its first use; "
                 "call login() with a new token",
                 reason="trial_refused",
             )
             self._end_login(error)
-        self._announce_logout(error)
         self._forget(token)
+        self._announce_logout(error)
         raise copy.copy(error) from error
 
     def give_up(self, token: Token) -> None:
-        """There was no answer to a request with *token*: if it was a trial, it has no verdict."""
+        """The answer says nothing of *token*, or there was none: its trial has no verdict."""
         with self._turn:
             self._end_trial(token)
 
@@ -394,8 +403,9 @@ class TokenSource:
     def refreshing_here(self) -> bool:
         """Return whether this very thread is inside the refresher (or the store)."""
         flight = self._flight
-        return (
-            flight is not None and flight.token is None and flight.leader == threading.get_ident()
+        here = threading.get_ident()
+        return self._in_turn == here or (
+            flight is not None and flight.token is None and flight.leader == here
         )
 
     def tell(self, event: Callable[..., Event], **facts: Any) -> None:
@@ -412,13 +422,15 @@ class TokenSource:
     # -- Getting a token: as a waiter, or as the leader -----------------------------------------
 
     def _token_off_the_hot_path(self) -> Token:
-        with self._turn:
-            token = self._good_token()
-            flight = None if token is None else self._open_early_flight()
+        with self._handing_over():
+            with self._turn:
+                token = self._good_token()
+                flight = None if token is None else self._open_early_flight()
+            if flight is not None:
+                self._lead(flight)
         if token is None:
             return self._token_in_need()
         if flight is not None:
-            self._lead(flight)
             _raise_shared(flight.error)
         return self._newest(token)
 
@@ -436,25 +448,26 @@ class TokenSource:
     def _join_or_lead(self, why: _Why, *, trial: bool) -> Token:
         deadline = self._monotonic() + self._wait_timeout
         while True:
-            with self._turn:
-                _raise_shared(self._over)
-                token = self._good_token()
-                if token is not None:
-                    return token
-                flight = self._flight
-                leading = flight is None
-                if flight is None:
-                    self._raise_if_backing_off()
-                    flight = self._open_flight(why, trial=trial)
-            if leading:
-                self._lead(flight)
-            else:
-                self._wait(flight, deadline)
+            with self._handing_over():
+                with self._turn:
+                    _raise_shared(self._over)
+                    token = self._good_token()
+                    if token is not None:
+                        return token
+                    flight = self._flight
+                    leading = flight is None
+                    if flight is None:
+                        self._raise_if_backing_off()
+                        flight = self._open_flight(why, trial=trial)
+                if leading:
+                    self._lead(flight)
+                else:
+                    self._wait(flight, deadline)
             _raise_shared(flight.error)
-            if flight.token is not None:
+            if flight.token is not None and flight.token is not self._rejected:
                 return self._newest(flight.token)
-            # It ended with neither: its leader was interrupted, it was an early one that gave
-            # way, or login() took its place. Look again.
+            # It ended with nothing: its leader was interrupted, it was an early one that gave way,
+            # its token was an old one, or login() took its place. Look again.
 
     def _newest(self, token: Token) -> Token:
         """Return *token*, or the one that has come after it."""
@@ -484,8 +497,12 @@ class TokenSource:
                     f"no new access token after waiting {self._wait_timeout:g} s for another "
                     "thread's refresh; raise wait_timeout if the token endpoint is that slow"
                 )
-            if not self._turn.wait_for(lambda: flight.done, flight.trial_ends - self._monotonic()):
-                self._land(flight)  # no verdict in time
+            ends = min(flight.trial_ends, deadline)
+            if not self._turn.wait_for(lambda: flight.done, ends - self._monotonic()):
+                if ends < flight.trial_ends:
+                    self._turn.notify()  # another waiter keeps the time
+                else:
+                    self._land(flight)  # no verdict in time
         except BaseException:
             self._turn.notify()  # another waiter keeps the time
             raise
@@ -499,30 +516,65 @@ class TokenSource:
             self.tell(RefreshStarted, why=flight.why)
             outcome = self._fly(flight)
         finally:
-            if outcome == "abandoned":  # KeyboardInterrupt and the like: a waiter takes over
-                with self._turn:
-                    self._land(flight)
+            # Interrupted, or a store's lock has swallowed what was raised inside it.
+            if outcome == "abandoned" or flight.token is None:
+                self._abandon(flight)
             self.tell(RefreshEnded, outcome=outcome)
+
+    @contextmanager
+    def _handing_over(self) -> Iterator[None]:
+        """Let a waiter take over if this thread is interrupted (KeyboardInterrupt and the like)
+        anywhere between opening a flight and the end of its refresh."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            flight = self._flight
+            if flight is not None and flight.leader == threading.get_ident():
+                self._abandon(flight)
+            raise
+
+    def _abandon(self, flight: _Flight) -> None:
+        with self._turn:
+            if flight.done:
+                return
+            if flight.why == "early" and flight is self._flight:
+                self._look_at = self._clock() + _LOOK_AGAIN
+            self._land(flight)
 
     def _fly(self, flight: _Flight) -> str:
         outcome = "transient"
         try:
             with self._store.lock(0.0 if flight.why == "early" else self._wait_timeout):
-                outcome = self._refresh_in_turn(flight)
+                self._in_turn = threading.get_ident()
+                try:
+                    outcome = self._refresh_in_turn(flight)
+                finally:
+                    self._leave_store(flight)
         except LoginRequiredError as error:
             outcome = "permanent"
             self._fail_for_good(flight, error)
         except StoreLockTimeoutError as error:
             if flight.why == "early":
                 outcome = "skipped"  # a sibling is refreshing
-                self._give_way(flight)
             else:
                 self._fail_for_now(flight, error)
         except TokenRefreshError as error:
             self._fail_for_now(flight, error)
         except Exception as error:
             self._fail_for_now(flight, _as_store_error(error))
+        if outcome == "skipped":
+            self._give_way(flight)
         return outcome
+
+    def _leave_store(self, flight: _Flight) -> None:
+        try:
+            if flight is not self._flight and flight.token is None:
+                # login() or logout() took its place, and is newer than what was written here.
+                self._write_current()
+        finally:
+            self._in_turn = None
 
     def _refresh_in_turn(self, flight: _Flight) -> str:
         """Adopt what a sibling has left in the store, else refresh; save, then publish."""
@@ -532,21 +584,26 @@ class TokenSource:
         if pending is not None:
             self._try_to_save(pending)
         if flight.why == "early" and self._clock() < self._early_from:
-            self._give_way(flight)  # saving was what this one was for
-            return "skipped"
+            return "skipped"  # saving was what this one was for
         basis = self._basis(flight) if pending is None else pending
         if basis is not None and self._is_news(basis, flight.replaces):
-            return "adopted" if self._publish(flight, basis, unsaved=None) else "discarded"
+            # The login to start with is in no store yet.
+            saved = basis is not self._seed or self._try_to_save(basis)
+            unsaved = None if saved else basis
+            published = self._publish(flight, basis, unsaved=unsaved, issued=False)
+            return "adopted" if published else "discarded"
         token, outcome = self._renewed(flight, basis)
         # The server may revoke the whole login when it sees an old refresh token again (RFC 9700
         # section 4.14.2), so the new one is saved before anybody can use it.
         if flight is not self._flight:
             return "discarded"
-        saved = outcome == "adopted" or self._try_to_save(token)
-        if self._publish(flight, token, unsaved=None if saved else token):
-            return outcome
-        self._write_current()  # login() or logout() came in between, and they are newer
-        return "discarded"
+        adopted = saved = outcome == "adopted"
+        try:
+            saved = adopted or self._try_to_save(token)
+        finally:  # also if saving it is interrupted: it exists nowhere else
+            unsaved = None if saved else token
+            published = self._publish(flight, token, unsaved=unsaved, issued=not adopted)
+        return outcome if published else "discarded"
 
     def _basis(self, flight: _Flight) -> Token | None:
         """Return the token to refresh with: the store's, which siblings keep up to date."""
@@ -573,7 +630,10 @@ class TokenSource:
         try:
             return self._ask(functools.partial(self._refresher, basis), basis), "refreshed"
         except LoginRequiredError as refusal:
-            rotated = None if basis is None else self._after_refusal(basis, refusal)
+            # One that was never saved is newer than what is stored: nobody can have rotated it.
+            rotated = None
+            if basis is not None and basis is not self._unsaved:
+                rotated = self._after_refusal(basis, refusal)
             if rotated is not None:
                 return rotated, "adopted"
             if self._log_in is None:
@@ -617,7 +677,7 @@ class TokenSource:
                 self._in_store = False
         except Exception as error:
             # Whatever the store raises, the refusal stands: the server is not asked again.
-            _log.warning("the login is over, but the store still says otherwise: %s", error)
+            _log.warning("the login is over, but the store still says otherwise: %s", _told(error))
             return None
         if stored is None or stored == basis:
             return None
@@ -627,12 +687,15 @@ class TokenSource:
             ) from refusal
         return stored
 
-    def _publish(self, flight: _Flight, token: Token, *, unsaved: Token | None) -> bool:
+    def _publish(
+        self, flight: _Flight, token: Token, *, unsaved: Token | None, issued: bool
+    ) -> bool:
         """Make *token* current, unless `login()` or `logout()` took the flight's place."""
         with self._turn:
             if flight is not self._flight:
                 return False
             self._make_current(token, unsaved=unsaved)
+            self._issued = token if issued else None
             # An adopted one has an age already; a login's is anybody's guess.
             self._born = self._monotonic() - max(0.0, self._clock() - (token.issued_at or 0.0))
             flight.token = token
@@ -647,7 +710,7 @@ class TokenSource:
         with self._turn:
             if flight is not self._flight:
                 return
-            if error.reason == "no_token":
+            if error.reason == "no_token" and flight.replaces is None:
                 # Nobody has logged in, so no login ends, and the store may hold one next time.
                 flight.error = error
                 self._land(flight)
@@ -687,7 +750,9 @@ class TokenSource:
             self._store.save(token)
         except Exception as error:
             # A new token exists nowhere else: whatever the store raises, keep it in memory.
-            _log.error("a token could not be saved; it is in use, and only in memory: %s", error)
+            _log.error(
+                "a token could not be saved; it is in use, and only in memory: %s", _told(error)
+            )
             return False
         self._saved(token)
         return True
@@ -701,21 +766,26 @@ class TokenSource:
                 self._make_ready()
 
     def _write_current(self) -> None:
-        token = self._token
-        if token is None:
-            self._store.clear()
-            return
-        self._store.save(token)
-        self._saved(token)
+        while True:
+            token = self._token
+            if token is None:
+                self._store.clear()
+            else:
+                self._store.save(token)
+                self._saved(token)
+            if token is self._token:  # else somebody else's write may have come before this one
+                return
 
-    def _settle_store(self, flying: bool) -> None:
+    def _settle_store(self) -> None:
         """Make the store hold what `login()` or `logout()` has just made current.
 
-        A leader that is *flying* holds the store's lock for this whole process: writing is atomic
-        without it, and the leader puts right what it may write afterwards.
+        A leader inside the store's lock holds it for this whole process: writing is atomic without
+        it, and the leader puts right what it may write afterwards. One that still queues for it
+        holds nothing, and a sibling may be about to save.
         """
+        ours = self._in_turn is not None
         try:
-            with nullcontext() if flying else self._store.lock(self._wait_timeout):
+            with nullcontext() if ours else self._store.lock(self._wait_timeout):
                 self._write_current()
         except TokenRefreshError:
             raise
@@ -728,7 +798,7 @@ class TokenSource:
                 if self._store.load() == token:
                     self._store.clear()
         except Exception as error:
-            _log.warning("the login is over, but the store still says otherwise: %s", error)
+            _log.warning("the login is over, but the store still says otherwise: %s", _told(error))
 
     def _announce_logout(self, error: LoginRequiredError) -> None:
         _log.info("logged out: %s", error)
@@ -781,8 +851,9 @@ class TokenSource:
 
     def _make_current(self, token: Token, *, unsaved: Token | None) -> None:
         self._token = token
+        self._ready = None  # until it lands: what it held is old
         self._born = -math.inf
-        self._seed = self._rejected = None
+        self._seed = self._rejected = self._issued = None
         self._unsaved = unsaved
         self._failures, self._failure, self._retry_at = 0, None, -math.inf
         self._early_from = self._look_at = self._early_window_opens(token)
@@ -800,6 +871,7 @@ class TokenSource:
         if token is self._token:
             self._rejected = token
             self._make_ready()
+            self._end_trial(token)
 
     def _good_token(self) -> Token | None:
         """Return the current token if nobody has to wait for another."""
@@ -846,7 +918,7 @@ class TokenSource:
         own = copy.copy(self._failure)
         if isinstance(own, RefreshFailedError):
             own.retry_after = remaining
-        raise own from self._failure
+        raise own from (self._failure.__cause__ or self._failure)
 
     # -- Expiry, in epoch seconds -----------------------------------------------------------------
 
@@ -893,7 +965,7 @@ class TokenSource:
 def _raise_shared(error: TokenRefreshError | None) -> None:
     """Raise this thread's own copy of *error*: one object would collect everybody's traceback."""
     if error is not None:
-        raise copy.copy(error) from error
+        raise copy.copy(error) from (error.__cause__ or error)
 
 
 def _refuse_to_wait_for_oneself(flight: _Flight) -> None:
@@ -902,6 +974,11 @@ def _refuse_to_wait_for_oneself(flight: _Flight) -> None:
             "the refresher asked for the very token that it was called to get; it must work "
             "without one"
         )
+
+
+def _told(error: Exception) -> Exception:
+    """Return what may be logged of *error*: the message of a foreign one may repeat the token."""
+    return error if isinstance(error, TokenRefreshError) else _as_store_error(error)
 
 
 def _as_store_error(error: Exception) -> TokenStoreError:
@@ -918,7 +995,7 @@ def _check_callable(name: str, value: object, wanted: str) -> None:
 def _check_seconds(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} is a number of seconds, got {type(value).__name__}")
-    if not 0 <= value < math.inf:
+    if not 0 <= value <= threading.TIMEOUT_MAX:
         raise ValueError(f"{name} is a number of seconds, 0 or more, got {value!r}")
     return float(value)
 
@@ -930,7 +1007,8 @@ def _after_fork_in_child() -> None:
     # The leader and the waiters stayed in the parent, one of them perhaps with the lock.
     for source in _sources:
         source._turn = threading.Condition()
-        source._flight = None
+        source._flight = source._in_turn = None
+        source._look_at = source._early_from
         source._make_ready()
 
 

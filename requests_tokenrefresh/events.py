@@ -107,7 +107,7 @@ class ReplayEnded(Event):
 
     Attributes:
         verdict: ``accepted`` (anything but a rejection), ``refused`` (401 again) or ``none``
-            (there was no answer).
+            (there was no answer, or one that says nothing of the token).
     """
 
     verdict: Literal["accepted", "refused", "none"]

@@ -11,6 +11,7 @@ import pytest
 import requests
 import responses
 from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.util.retry import Retry
 
 from requests_tokenrefresh import (
     InsecureTransportError,
@@ -283,6 +284,15 @@ def test_a_rule_of_ones_own_says_what_rejects_a_token(api: responses.RequestsMoc
     assert authorizations(api) == ["Bearer access-0", "Bearer access-1"]
 
 
+def test_an_error_has_a_401_whatever_rejected_the_token(api: responses.RequestsMock) -> None:
+    api.get(URL, status=403, body="no")
+    session = session_for(make_source(), is_rejected=lambda response: response.status_code == 403)
+    with pytest.raises(LoginRequiredError) as caught:
+        session.get(URL)
+    assert caught.value.response.status_code == 401
+    assert [r.status_code for r in caught.value.response.history] == [403, 403]
+
+
 def test_a_challenge_is_read_for_the_scheme_of_the_token(api: responses.RequestsMock) -> None:
     source = make_source(Refresher({"access_token": "b", "token_type": "JWT"}), logged_in=False)
     source.login({"access_token": "a", "token_type": "JWT"})
@@ -481,6 +491,8 @@ def test_a_transport_gets_both_sends_with_the_same_arguments() -> None:
     [
         ({"tokens": "abc"}, TypeError, "tokens is a TokenSource"),
         ({"transport": requests.Session()}, TypeError, r"such as session.get_adapter\(url\)"),
+        ({"is_rejected": 403}, TypeError, "is_rejected is a function that takes a Response"),
+        ({"max_retries": Retry(status_forcelist=[401])}, ValueError, "leave 401 out"),
         ({"spool_bodies": -1}, ValueError, "spool_bodies is a number of bytes"),
     ],
 )

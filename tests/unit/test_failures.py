@@ -107,8 +107,7 @@ def test_anything_else_a_refresher_raises_is_transient(error: Exception) -> None
     source = make_source(Refresher(error))
     with pytest.raises(RefreshFailedError) as caught:
         source.refresh(source.token())
-    assert caught.value.__cause__ is not None
-    assert caught.value.__cause__.__cause__ is error
+    assert caught.value.__cause__ is error
 
 
 def test_a_refreshers_message_is_not_repeated(caplog: pytest.LogCaptureFixture) -> None:
@@ -311,3 +310,44 @@ def test_a_waiter_waits_at_most_wait_timeout() -> None:
         source.token()
     refresher.gate.set()
     assert leader.outcomes()[0].result().access_token == "access-1"
+
+
+# -- errors of a refresher's own ---------------------------------------------------------------
+
+
+class SealedError(RefreshFailedError):
+    def __init__(self, vault: str, code: int) -> None:
+        super().__init__(f"{vault} is sealed ({code})")
+
+
+class RevokedError(LoginRequiredError):
+    def __init__(self, user: str, *, code: int) -> None:
+        super().__init__(f"{user} was revoked ({code})", reason="revoked")
+
+
+@pytest.mark.parametrize("error", [SealedError("the vault", 1), RevokedError("you", code=2)])
+def test_an_error_class_of_ones_own_reaches_every_caller(error: TokenRefreshError) -> None:
+    source = make_source(Refresher(error))
+    old = source.token()
+    for _ in range(2):
+        with pytest.raises(type(error)) as caught:
+            source.refresh(old)
+        assert caught.value is not error
+        assert str(caught.value) == str(error)
+        assert getattr(caught.value, "reason", None) == getattr(error, "reason", None)
+
+
+@pytest.mark.parametrize("retry_after", [-1, float("nan"), float("inf")])
+def test_a_retry_after_that_makes_no_sense_is_refused(retry_after: float) -> None:
+    with pytest.raises(ValueError, match="retry_after is a number of seconds, 0 or more"):
+        RefreshFailedError("busy", retry_after=retry_after)
+
+
+def test_a_refresher_that_was_given_a_token_cannot_say_that_there_is_none() -> None:
+    refresher = Refresher(LoginRequiredError("odd", reason="no_token"))
+    source = make_source(refresher)
+    old = source.token()
+    for _ in range(2):
+        with pytest.raises(LoginRequiredError):
+            source.refresh(old)
+    assert len(refresher.calls) == 1

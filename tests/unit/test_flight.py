@@ -175,7 +175,7 @@ def test_the_lock_is_free_while_foreign_code_runs() -> None:
     assert seen == [
         *("LoggedIn", "lock", "save"),
         *("RefreshStarted", "lock", "load", "refresher", "save", "RefreshEnded"),
-        *("LoggedOut", "on_logout", "lock", "clear"),
+        *("lock", "clear", "LoggedOut", "on_logout"),
     ]
 
 
@@ -470,3 +470,37 @@ def test_events_tell_how_a_flight_went() -> None:
     (ended,) = heard.of(RefreshEnded)
     assert (started.why, ended.outcome) == ("reactive", "refreshed")
     assert started.thread == threading.current_thread().name
+
+
+def test_a_late_401_that_meets_an_expired_token_is_replayed_with_the_new_one() -> None:
+    clock = Clock()
+    source = make_source(clock=clock)
+    oldest = source.token()
+    source.refresh(oldest)
+    clock.advance(3600)
+    assert source.reject(oldest).access_token == "access-2"
+
+
+def test_an_adopted_token_that_is_refused_has_grown_old_and_ends_nothing() -> None:
+    """A sibling stored it hours ago; its refusal says nothing about its refresh token."""
+    store, refresher = MemoryTokenStore(), Refresher()
+    source = make_source(refresher, store=store, trial_timeout=60)
+    old = source.token()
+    store.save(Token("siblings", "refresh-s"))
+    adopted = source.reject(old)
+    waiters = start_together(3, lambda: source.reject(old))
+    wait_for_waiters(source, 3)
+    assert source.refuse(adopted) is True
+    assert source.reject(adopted).access_token == "access-1"
+    source.accept(source.token())
+    assert {o.result().access_token for o in waiters.outcomes()} == {"access-1"}
+    assert refresher.calls == [Token("siblings", "refresh-s")]
+
+
+def test_a_waiter_waits_no_longer_for_a_trial_than_wait_timeout() -> None:
+    source = make_source(monotonic=time.monotonic, wait_timeout=0.05, trial_timeout=60)
+    old = source.token()
+    new = source.reject(old)
+    waiters = start_together(3, lambda: source.reject(old))
+    assert {o.result().access_token for o in waiters.outcomes(timeout=10)} == {"access-1"}
+    assert source.on_trial(new)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
 from requests_tokenrefresh import (
+    FileTokenStore,
     LoginRequiredError,
     MemoryTokenStore,
     StoreLockTimeoutError,
@@ -269,3 +272,93 @@ def test_a_logout_that_cannot_clear_the_store_says_so_and_is_one_all_the_same() 
         source.logout()
     with pytest.raises(LoginRequiredError):
         source.token()
+
+
+def test_logout_and_login_during_a_flight_wait_for_nobody() -> None:
+    """As when the user is switched while a refresh hangs."""
+    store = HeldStore()
+    source, refresher, callers = held_flight(store)
+    for act in (source.logout, lambda: source.login("newer")):
+        start_together(1, act).outcomes(timeout=5)[0].result()
+    assert store.load() == Token("newer")
+    refresher.gate.set()
+    callers.outcomes()
+    assert source.token().access_token == "newer"
+
+
+def test_a_refresher_may_log_out_and_on_logout_log_in_again() -> None:
+    def refresh(_token: Token | None) -> str:
+        source.logout()
+        return "too late"
+
+    source = make_source(refresh, wait_timeout=0, on_logout=lambda _: source.login("newer"))
+    with pytest.raises(LoginRequiredError, match="logged out by logout"):
+        source.refresh(source.token())
+    assert source.token().access_token == "newer"
+    assert source._store.load() == Token("newer")
+
+
+@pytest.mark.parametrize("newer", [None, "newer"], ids=["logout", "login"])
+def test_what_a_sibling_saves_while_the_leader_queues_does_not_outlive_it(
+    newer: str | None, tmp_path: Path
+) -> None:
+    """The leader that queues holds no lock under which anything could be written."""
+    sibling = FileTokenStore(tmp_path / "token.json")
+    source = make_source(store=tmp_path / "token.json")
+    old = source.token()
+    act = (lambda: source.login(newer)) if newer else source.logout
+    with sibling.lock(1):
+        leader = start_together(1, lambda: source.refresh(old))
+        wait_until(lambda: source._flight is not None)
+        acting = start_together(1, act)
+        wait_until(lambda: source._flight is None)
+        sibling.save(Token("siblings"))  # its refresh of the old login
+    acting.outcomes()[0].result()
+    leader.outcomes()
+    stored = sibling.load()
+    assert (stored and stored.access_token) == newer
+
+
+def test_a_slow_write_of_one_login_does_not_come_after_a_newer_one() -> None:
+    writing, hold = threading.Event(), threading.Event()
+
+    def stall() -> None:
+        writing.set()
+        assert hold.wait(10)
+
+    store = HeldStore()
+    source, refresher, callers = held_flight(store)
+    store.before = stall
+    one = start_together(1, lambda: source.login("one"))
+    assert writing.wait(5)
+    refresher.gate.set()
+    callers.outcomes()
+    source.login("two")
+    hold.set()
+    one.outcomes()[0].result()
+    assert store.load() == Token("two")
+
+
+def test_saving_again_does_not_overwrite_a_login_that_comes_in_between() -> None:
+    def full() -> None:
+        raise TokenStoreError("no space left")
+
+    store = HeldStore()
+    source = make_source(store=store)
+    store.before = full
+    token = source.refresh(source.token())
+    store.before = lambda: source.login("newer")
+    assert source.refresh(token).access_token == "newer"
+    assert store.load() == Token("newer")
+
+
+def test_a_login_between_the_leaders_look_and_its_clear_is_not_cleared() -> None:
+    class Clearing(MemoryTokenStore):
+        def clear(self) -> None:
+            source.login("newer")
+            super().clear()
+
+    store = Clearing()
+    source = make_source(Refresher(LoginRequiredError("no", reason="invalid_grant")), store=store)
+    assert source.refresh(source.token()).access_token == "newer"
+    assert store.load() == Token("newer")

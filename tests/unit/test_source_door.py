@@ -37,6 +37,7 @@ from tests.support.logins import ORIGIN, Refresher, first_token, make_source
         ("leeway", -1, ValueError, "leeway is a number of seconds, 0 or more, got -1"),
         ("early", None, TypeError, "early is a number of seconds, got NoneType"),
         ("wait_timeout", float("inf"), ValueError, "wait_timeout is a number of seconds"),
+        ("wait_timeout", 1e12, ValueError, "wait_timeout is a number of seconds"),
         ("trial_timeout", float("nan"), ValueError, "trial_timeout is a number of seconds"),
         ("min_refresh_interval", True, TypeError, "min_refresh_interval is a number"),
         ("when_logged_out", "ignore", ValueError, "'raise', 'return' or 'detach', got 'ignore'"),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 import pytest
 
-from requests_tokenrefresh import FileTokenStore, RefreshFailedError, Token
+from requests_tokenrefresh import FileTokenStore, MemoryTokenStore, RefreshFailedError, Token
 from requests_tokenrefresh.events import RefreshEnded, RefreshStarted
-from tests.support.logins import Heard, Refresher, make_source, wait_for_waiters
+from tests.support.logins import Clock, Heard, Refresher, make_source, wait_for_waiters
 from tests.support.threads import start_together
 
 
@@ -117,3 +121,88 @@ def test_a_thread_that_leads_may_ask_again_while_its_token_is_on_trial() -> None
     old = source.token()
     new = source.reject(old)
     assert source.reject(old) is new
+
+
+@pytest.mark.parametrize("method", ["_lead", "_open_flight"])
+@pytest.mark.parametrize("early", [False, True])
+def test_an_interrupt_on_the_way_into_a_flight_strands_nobody(method: str, early: bool) -> None:
+    """Python looks for signals where a function begins."""
+    source = make_source(monotonic=time.monotonic, wait_timeout=5)
+    old = source.token()
+    if early:
+        source._early_from = source._look_at = 0
+        source._make_ready()
+
+    def interrupt(frame: FrameType, event: str, _argument: object) -> None:
+        if event == ("call" if method == "_lead" else "return") and frame.f_code.co_name == method:
+            raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            source.token() if early else source.refresh(old)
+    finally:
+        sys.setprofile(None)
+    others = start_together(3, lambda: source.refresh(old)).outcomes(timeout=4)
+    assert {o.result().access_token for o in others} == {"access-1"}
+
+
+def test_an_interrupt_while_saving_does_not_lose_the_new_token() -> None:
+    """Its refresh token exists nowhere else, and the old one is spent."""
+
+    class Interrupted(MemoryTokenStore):
+        def save(self, token: Token) -> None:
+            if token.access_token == "access-1":
+                raise KeyboardInterrupt
+            super().save(token)
+
+    refresher = Refresher()
+    source = make_source(refresher, store=Interrupted())
+    old = source.token()
+    with pytest.raises(KeyboardInterrupt):
+        source.refresh(old)
+    assert source.refresh(old).access_token == "access-1"
+    assert len(refresher.calls) == 1
+
+
+def test_an_early_refresh_that_was_interrupted_is_tried_again() -> None:
+    clock, refresher = Clock(), Refresher(KeyboardInterrupt())
+    source = make_source(refresher, clock=clock)
+    clock.advance(3580)
+    with pytest.raises(KeyboardInterrupt):
+        source.token()
+    assert source.token().access_token == "access-0"
+    clock.advance(1)
+    assert source.token().access_token == "access-2"
+
+
+def test_a_store_whose_lock_swallows_errors_strands_nobody() -> None:
+    class Swallowing(MemoryTokenStore):
+        @contextmanager
+        def lock(self, timeout: float) -> Iterator[None]:
+            with suppress(Exception), super().lock(timeout):
+                yield
+
+    source = make_source(Refresher(RefreshFailedError("no")), store=Swallowing())
+    assert source.refresh(source.token()).access_token == "access-2"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_that_was_forked_during_an_early_refresh_refreshes_early_itself(
+    tmp_path: object,
+) -> None:
+    clock, refresher = Clock(), Refresher()
+    source = make_source(refresher, clock=clock, store=FileTokenStore(f"{tmp_path}/token.json"))
+    clock.advance(3580)
+    refresher.gate.clear()
+    leader = start_together(1, source.token)
+    assert refresher.started.wait(5)
+    assert source._look_at > clock.now
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: the point here
+        child = os.fork()
+    if child == 0:
+        os._exit(0 if source._look_at <= clock.now else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    refresher.gate.set()
+    leader.outcomes()
