@@ -734,10 +734,9 @@ class TokenSource:
     def _give_way(self, flight: _Flight) -> None:
         """End an early flight that asked nobody; the current token goes on."""
         with self._turn:
-            if flight is self._flight:
-                if self._unsaved is not None or self._clock() >= self._early_from:
-                    self._look_at = self._clock() + _LOOK_AGAIN
-                self._land(flight)
+            if self._unsaved is not None or self._clock() >= self._early_from:
+                self._look_at = self._clock() + _LOOK_AGAIN
+            self._land(flight)
 
     def _drop_token(self, flight: _Flight) -> None:
         with self._turn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,15 +13,12 @@ from requests_tokenrefresh import (
     FileTokenStore,
     LoginRequiredError,
     MemoryTokenStore,
-    StoreLockTimeoutError,
     Token,
     TokenSource,
     TokenStoreError,
 )
 from requests_tokenrefresh.events import LoggedIn, LoggedOut, RefreshEnded
 from tests.support.logins import (
-    START,
-    Clock,
     Heard,
     Refresher,
     first_token,
@@ -156,34 +152,6 @@ def test_an_interrupt_of_an_old_leader_does_not_end_a_newer_flight() -> None:
     assert newer.outcomes()[0].result().access_token == "access-2"
     assert flight is not None
     assert flight.token is source.token()
-
-
-def test_an_early_leader_that_gives_way_leaves_a_newer_login_alone() -> None:
-    def busy() -> None:
-        source.login("newer")
-        raise StoreLockTimeoutError("busy")
-
-    clock, store = Clock(), Queue()
-    source = make_source(store=store, clock=clock)
-    clock.now = START + 3550
-    store.before = busy
-    assert source.token().access_token == "newer"
-    assert source._look_at == math.inf
-
-
-def test_an_unattended_login_for_an_old_login_does_not_drop_a_newer_one() -> None:
-    def full() -> None:
-        raise TokenStoreError("no space left")
-
-    store = HeldStore()
-    source, refresher, callers = held_flight(store, login=Refresher("vault"))
-    refresher.answers.append(LoginRequiredError("no", reason="invalid_grant"))
-    store.before = full
-    with pytest.raises(TokenStoreError):
-        source.login("newer")
-    refresher.gate.set()
-    assert {o.result().access_token for o in callers.outcomes()} == {"newer"}
-    assert source.token().access_token == "newer"
 
 
 def test_logout_while_the_leader_queues_for_the_store_spares_the_request() -> None:
@@ -352,13 +320,17 @@ def test_saving_again_does_not_overwrite_a_login_that_comes_in_between() -> None
     assert store.load() == Token("newer")
 
 
-def test_a_login_between_the_leaders_look_and_its_clear_is_not_cleared() -> None:
+@pytest.mark.parametrize("unattended", [None, lambda: "vault"], ids=["", "unattended login"])
+def test_a_login_between_the_leaders_look_and_its_clear_is_not_cleared(
+    unattended: Callable[[], str] | None,
+) -> None:
     class Clearing(MemoryTokenStore):
         def clear(self) -> None:
             source.login("newer")
             super().clear()
 
     store = Clearing()
-    source = make_source(Refresher(LoginRequiredError("no", reason="invalid_grant")), store=store)
+    refresher = Refresher(LoginRequiredError("no", reason="invalid_grant"))
+    source = make_source(refresher, store=store, login=unattended)
     assert source.refresh(source.token()).access_token == "newer"
     assert store.load() == Token("newer")
