@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
@@ -49,8 +49,9 @@ def identify(
         raise ValueError("client_secret without client_id: pass both")
     if method == "client_secret_post":
         return NoAuth(), {"client_id": client_id, "client_secret": client_secret}
-    # Section 2.3.1 encodes both before Basic does, so that an id may contain a colon.
-    return HTTPBasicAuth(quote_plus(client_id), quote_plus(client_secret)), {}
+    # Section 2.3.1 form-encodes both before Basic does, so that an id may contain a colon. A space
+    # as %20, and not as +, because some servers undo only the former.
+    return HTTPBasicAuth(quote(client_id, safe=""), quote(client_secret, safe="")), {}
 
 
 def check_auth(auth: Auth | None) -> Auth:

@@ -81,7 +81,7 @@ def test_id_and_secret_are_form_encoded_before_basic(endpoint):
     client_id, secret = "re:ports %", "pass+wörd/ "
     grant(client_id=client_id, client_secret=secret)(OLD)
     request, form = sent(endpoint)
-    assert basic(request) == "re%3Aports+%25:pass%2Bw%C3%B6rd%2F+"
+    assert basic(request) == "re%3Aports%20%25:pass%2Bw%C3%B6rd%2F%20"
     assert [unquote_plus(part) for part in basic(request).split(":")] == [client_id, secret]
     assert set(form) == {"grant_type", "refresh_token"}
 
