@@ -428,11 +428,11 @@ class TokenSource:
                 flight = None if token is None else self._open_early_flight()
             if flight is not None:
                 self._lead(flight)
-        if token is None:
-            return self._token_in_need()
+        if token is not None and flight is None:
+            return token
         if flight is not None:
             _raise_shared(flight.error)
-        return self._newest(token)
+        return self._token_in_need()
 
     def _token_in_need(self) -> Token:
         try:
@@ -464,15 +464,19 @@ class TokenSource:
                 else:
                     self._wait(flight, deadline)
             _raise_shared(flight.error)
-            if flight.token is not None and flight.token is not self._rejected:
-                return self._newest(flight.token)
+            newest = self._newest(flight)
+            if newest is not None:
+                return newest
             # It ended with nothing: its leader was interrupted, it was an early one that gave way,
             # its token was an old one, or login() took its place. Look again.
 
-    def _newest(self, token: Token) -> Token:
-        """Return *token*, or the one that has come after it."""
+    def _newest(self, flight: _Flight) -> Token | None:
+        """Return what *flight* brought, or what has come after it; None if that is on its way."""
         ready = self._ready
-        return token if ready is None else ready.token
+        if flight.token is None or ready is not None:
+            return None if ready is None else ready.token
+        replaced = flight.token is not self._token or flight.token is self._rejected
+        return None if replaced else flight.token
 
     def _wait(self, flight: _Flight, deadline: float) -> None:
         if flight.leader == threading.get_ident():
@@ -537,9 +541,9 @@ class TokenSource:
 
     def _abandon(self, flight: _Flight) -> None:
         with self._turn:
-            if flight.done:
+            if flight is not self._flight:
                 return
-            if flight.why == "early" and flight is self._flight:
+            if flight.why == "early":
                 self._look_at = self._clock() + _LOOK_AGAIN
             self._land(flight)
 
@@ -734,6 +738,8 @@ class TokenSource:
     def _give_way(self, flight: _Flight) -> None:
         """End an early flight that asked nobody; the current token goes on."""
         with self._turn:
+            if flight is not self._flight:
+                return
             if self._unsaved is not None or self._clock() >= self._early_from:
                 self._look_at = self._clock() + _LOOK_AGAIN
             self._land(flight)
@@ -824,10 +830,10 @@ class TokenSource:
         return flight
 
     def _land(self, flight: _Flight) -> None:
+        """End the flight under way. One that is done is no longer `_flight`, and the reverse."""
         flight.done = True
-        if flight is self._flight:
-            self._flight = None
-            self._make_ready()
+        self._flight = None
+        self._make_ready()
         self._turn.notify_all()
 
     def _end_trial(self, token: Token) -> None:

@@ -13,12 +13,15 @@ from requests_tokenrefresh import (
     FileTokenStore,
     LoginRequiredError,
     MemoryTokenStore,
+    StoreLockTimeoutError,
     Token,
     TokenSource,
     TokenStoreError,
 )
 from requests_tokenrefresh.events import LoggedIn, LoggedOut, RefreshEnded
 from tests.support.logins import (
+    START,
+    Clock,
     Heard,
     Refresher,
     first_token,
@@ -152,6 +155,28 @@ def test_an_interrupt_of_an_old_leader_does_not_end_a_newer_flight() -> None:
     assert newer.outcomes()[0].result().access_token == "access-2"
     assert flight is not None
     assert flight.token is source.token()
+
+
+def test_an_early_leader_that_gives_way_does_not_end_a_newer_flight() -> None:
+    newer: list[Callers[Token]] = []
+
+    def busy() -> None:
+        source.login("newer")
+        refresher.gate.clear()
+        newer.append(start_together(1, lambda: source.refresh(source.token())))
+        assert refresher.started.wait(5)
+        raise StoreLockTimeoutError("busy")
+
+    clock, store, refresher = Clock(), Queue(), Refresher()
+    source = make_source(refresher, store=store, clock=clock)
+    clock.now = START + 3550
+    store.before = busy
+    early = start_together(1, source.token)
+    wait_for_waiters(source, 1)
+    assert source._flight is not None
+    refresher.gate.set()
+    for caller in (early, *newer):
+        assert caller.outcomes()[0].result().access_token == "access-1"
 
 
 def test_logout_while_the_leader_queues_for_the_store_spares_the_request() -> None:
