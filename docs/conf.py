@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # so that what is described is what lies beside this folder
 
-from requests_tokenrefresh import TokenRefreshError  # noqa: E402
-from requests_tokenrefresh.cli.command import command  # noqa: E402
+from requests_tokenrefresh import TokenRefreshError  # noqa: E402 - after the path
+from requests_tokenrefresh.cli.command import command  # noqa: E402 - likewise
 
 metadata = configparser.ConfigParser(interpolation=None)
 metadata.read(ROOT / "setup.cfg", encoding="utf-8")

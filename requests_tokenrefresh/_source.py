@@ -428,10 +428,9 @@ class TokenSource:
                 flight = None if token is None else self._open_early_flight()
             if flight is not None:
                 self._lead(flight)
-        if token is not None and flight is None:
-            return token
-        if flight is not None:
-            _raise_shared(flight.error)
+        if flight is None:
+            return self._token_in_need() if token is None else token
+        _raise_shared(flight.error)
         return self._token_in_need()
 
     def _token_in_need(self) -> Token:
@@ -520,7 +519,8 @@ class TokenSource:
             self.tell(RefreshStarted, why=flight.why)
             outcome = self._fly(flight)
         finally:
-            # Interrupted, or a store's lock has swallowed what was raised inside it.
+            # Interrupted, or a store's lock has swallowed what was raised inside it; one that ended
+            # in any other way is not under way any more.
             if outcome == "abandoned" or flight.token is None:
                 self._abandon(flight)
             self.tell(RefreshEnded, outcome=outcome)
@@ -935,11 +935,8 @@ class TokenSource:
             return math.inf
         return token.expires_at - min(self._leeway, (token.lifetime or 0.0) / 10)
 
-    def _early_window(self, token: Token) -> float:
-        return min(self._early, (token.lifetime or 0.0) / 5)
-
     def _early_window_opens(self, token: Token) -> float:
-        window = self._early_window(token)
+        window = min(self._early, (token.lifetime or 0.0) / 5)
         if token.expires_at is None or window == 0:
             return math.inf
         # Between the whole window and half of it: processes that share a login do not all look

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from requests_tokenrefresh import Token, TokenSource
-from requests_tokenrefresh.events import Event, WaitStarted
+from requests_tokenrefresh.events import Event
 from tests.support.threads import wait_until
 
 ORIGIN = "https://api.example.com"
@@ -94,7 +94,3 @@ def first_token(lifetime: float = 3600, issued_at: float = START) -> Token:
 def wait_for_waiters(source: TokenSource, count: int) -> None:
     """Return once *count* threads sleep in the source's Condition."""
     wait_until(lambda: len(source._turn._waiters) == count)  # type: ignore[attr-defined]
-
-
-def waits_started(heard: Heard) -> int:
-    return len(heard.of(WaitStarted))
