@@ -424,13 +424,10 @@ class TokenSource:
     def _token_off_the_hot_path(self) -> Token:
         with self._handing_over():
             with self._turn:
-                token = self._good_token()
-                flight = None if token is None else self._open_early_flight()
+                flight = None if self._good_token() is None else self._open_early_flight()
             if flight is not None:
                 self._lead(flight)
-        if flight is None:
-            return self._token_in_need() if token is None else token
-        _raise_shared(flight.error)
+                _raise_shared(flight.error)
         return self._token_in_need()
 
     def _token_in_need(self) -> Token:
