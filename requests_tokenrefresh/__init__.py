@@ -7,16 +7,21 @@ from ._errors import (
     LoginRequiredError,
     RefreshFailedError,
     RefreshTimeoutError,
+    StoreContentError,
+    StoreDataLostError,
+    StoreLockLostError,
     StoreLockTimeoutError,
+    StoreUnavailableError,
     TokenRefreshError,
     TokenStoreError,
 )
 from ._source import TokenSource
 from ._token import Token
 from .refreshers import ClientCredentialsGrant, JSONRefresh, RefreshTokenGrant
-from .stores import FileTokenStore, MemoryTokenStore, TokenStore
+from .stores import Cipher, FileTokenStore, MemoryTokenStore, TokenStore
 
 __all__ = [
+    "Cipher",
     "ClientCredentialsGrant",
     "FileTokenStore",
     "InsecureTransportError",
@@ -26,7 +31,11 @@ __all__ = [
     "RefreshFailedError",
     "RefreshTimeoutError",
     "RefreshTokenGrant",
+    "StoreContentError",
+    "StoreDataLostError",
+    "StoreLockLostError",
     "StoreLockTimeoutError",
+    "StoreUnavailableError",
     "Token",
     "TokenRefreshAdapter",
     "TokenRefreshError",

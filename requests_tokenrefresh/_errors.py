@@ -106,11 +106,35 @@ class RefreshTimeoutError(TokenRefreshError, requests.Timeout):
 
 
 class TokenStoreError(TokenRefreshError):
-    """The token store could not be read or written; what it holds is as it was."""
+    """The token store could not be used; what it holds is as it was.
+
+    Raised as it is where the store may not be used: a login that others can read, for example.
+    """
 
 
 class StoreLockTimeoutError(TokenStoreError, requests.Timeout):
-    """The store's lock stayed with another process longer than this caller may wait."""
+    """Busy: the store's lock stayed with another longer than this caller may wait."""
+
+
+class StoreLockLostError(TokenStoreError):
+    """Too late: the lock has passed to another while its holder was stalled, or somebody has logged
+    in or out since; nothing was written."""
+
+
+class StoreUnavailableError(TokenStoreError):
+    """Dead: the store's backend could not be reached, or could not read or write; try again later.
+
+    After a write it is not known whether the write has happened.
+    """
+
+
+class StoreContentError(TokenStoreError):
+    """Corrupt: what is stored is not a token, or cannot be decrypted; it was left as it was."""
+
+
+class StoreDataLostError(TokenStoreError):
+    """Lost: the store held this login and does not hold it now, although nobody has cleared it: it
+    has restarted without its data, or with data from before."""
 
 
 class InsecureTransportError(TokenRefreshError):

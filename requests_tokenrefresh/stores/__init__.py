@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
+from ._content import Cipher
 from ._file import FileTokenStore
 from ._memory import MemoryTokenStore
 from ._protocol import TokenStore
 
-__all__ = ["FileTokenStore", "MemoryTokenStore", "TokenStore", "open_store"]
+__all__ = ["Cipher", "FileTokenStore", "MemoryTokenStore", "TokenStore", "open_store"]
 
 
 def open_store(store: TokenStore | str | os.PathLike[str] | None) -> TokenStore:
@@ -20,10 +21,15 @@ def open_store(store: TokenStore | str | os.PathLike[str] | None) -> TokenStore:
 
     Raises:
         TypeError: *store* is none of these.
-        ValueError: *store* is a path that cannot name a file.
+        ValueError: *store* is a path that cannot name a file, or a URL.
     """
     if store is None:
         return MemoryTokenStore()
+    if isinstance(store, str) and "://" in store:
+        raise ValueError(
+            "store is a URL, and a str stands for the path of a file; pass a store that opens it, "
+            "such as RedisTokenStore(url, key=...) or SQLTokenStore(url, name=...)"
+        )
     if isinstance(store, str | os.PathLike):
         return FileTokenStore(store)
     # A class has all the methods of its instances, so the protocol alone would let it in.

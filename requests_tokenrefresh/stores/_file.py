@@ -7,7 +7,7 @@ nobody else can see.
 
 from __future__ import annotations
 
-import json
+import functools
 import os
 import shlex
 import stat
@@ -19,11 +19,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from .._errors import StoreLockTimeoutError, TokenStoreError
+from .._errors import StoreLockTimeoutError, StoreUnavailableError, TokenStoreError
 from .._token import Token
+from ._content import LARGEST, Cipher, check_cipher, decode, encode
 from ._timeout import check_timeout
-
-_LARGEST = 1024 * 1024  # bytes; a token with its id_token takes a few thousand
 
 # Seconds between two looks at a busy lock. A waiter enters half of it after the holder has left, in
 # the median; a look takes 0.2 ms of processor time.
@@ -48,11 +47,13 @@ class FileTokenStore:
     link, the file it points to is replaced, and the link stays. Beside the token stays an empty
     file, with ``.lock`` added to the name: the lock.
 
-    Safe from any thread and process, and after a fork. Pickles as its path.
+    Safe from any thread and process, and after a fork. Pickles as its path and its cipher, keys
+    included.
 
     Args:
         path: Of the token file, which need not exist yet; ``~`` is expanded, and a relative path
             counts from the current folder of this moment.
+        cipher: Encrypts what the file holds; None to write it as it is.
 
     Attributes:
         path: The same, as an absolute `pathlib.Path`.
@@ -64,15 +65,16 @@ class FileTokenStore:
 
     shared = True
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, cipher: Cipher | None = None) -> None:
         self.path = _absolute(path)
+        self._cipher = check_cipher(cipher)
 
     def __repr__(self) -> str:
         return f"FileTokenStore({str(self.path)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Spelled out because a pathlib.Path does not unpickle in every version of Python.
-        return type(self), (str(self.path),)
+        return functools.partial(type(self), cipher=self._cipher), (str(self.path),)
 
     def load(self) -> Token | None:
         """Return the stored token, or None if there is no such file.
@@ -81,7 +83,7 @@ class FileTokenStore:
             TokenStoreError: The file cannot be read, is not private, or holds something else
                 than a token. It is left as it was.
         """
-        return _load(_behind_links(self.path))
+        return self._load(_behind_links(self.path))
 
     def save(self, token: Token) -> None:
         """Replace the stored token: the file holds the old one or the new one, never half of it,
@@ -92,9 +94,9 @@ class FileTokenStore:
                 It is left as it was.
         """
         path = _behind_links(self.path)
-        content = _encode(path, token)
-        _load(path)
-        with _os_errors_explained(f"cannot write the token file {path}, which is as it was"):
+        content = encode(token, _called(path), self._cipher)
+        self._load(path)
+        with _os_errors_explained(f"cannot write {_called(path)}, which is as it was"):
             _make_folder(path.parent)
             _replace(path, content)
         _sync_folder(path.parent)
@@ -107,9 +109,9 @@ class FileTokenStore:
                 It is left as it was.
         """
         path = _behind_links(self.path)
-        if _load(path) is None:
+        if self._load(path) is None:
             return
-        with _os_errors_explained(f"cannot remove the token file {path}, which is as it was"):
+        with _os_errors_explained(f"cannot remove {_called(path)}, which is as it was"):
             path.unlink(missing_ok=True)
         _sync_folder(path.parent)
 
@@ -133,6 +135,14 @@ class FileTokenStore:
         finally:
             with _os_errors_explained(f"cannot free the lock {turn.lock_file}"):
                 turn.release()
+
+    def _load(self, path: Path) -> Token | None:
+        with _os_errors_explained(f"cannot read {_called(path)}"):
+            try:
+                content, written_at = _read(path)
+            except FileNotFoundError:
+                return None
+        return decode(content, _called(path), self._cipher, written_at=written_at)
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
@@ -166,16 +176,11 @@ def _os_errors_explained(problem: str) -> Iterator[None]:
     except TokenStoreError:
         raise  # an OSError by way of requests, and explained already
     except OSError as error:
-        raise TokenStoreError(f"{problem}: {error.strerror or error}") from error
+        raise StoreUnavailableError(f"{problem}: {error.strerror or error}") from error
 
 
-def _load(path: Path) -> Token | None:
-    with _os_errors_explained(f"cannot read the token file {path}"):
-        try:
-            content, written_at = _read(path)
-        except FileNotFoundError:
-            return None
-    return _decode(path, content, written_at)
+def _called(path: Path) -> str:
+    return f"the token file {path}"
 
 
 def _read(path: Path) -> tuple[bytes, float]:
@@ -183,7 +188,7 @@ def _read(path: Path) -> tuple[bytes, float]:
     with open(path, "rb", opener=_open_at_once) as file:
         status = os.fstat(file.fileno())
         _refuse_unless_private(path, status)
-        return file.read(_LARGEST + 1), status.st_mtime
+        return file.read(LARGEST + 1), status.st_mtime
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -207,38 +212,6 @@ def _refuse_unless_private(path: Path, status: os.stat_result) -> None:
             f"(mode {stat.S_IMODE(status.st_mode):04o}); make it private: "
             f"chmod 600 {shlex.quote(str(path))}"
         )
-
-
-def _decode(path: Path, content: bytes, written_at: float) -> Token:
-    if len(content) > _LARGEST:
-        reason = f"it is larger than {_LARGEST} bytes"
-    else:
-        try:
-            return Token.from_mapping(json.loads(content), received_at=written_at)
-        except (ValueError, RecursionError) as error:
-            reason = str(error)
-    # Raised out here, because a JSONDecodeError carries the whole document, secrets included,
-    # and would travel along as the context.
-    raise TokenStoreError(
-        f"the token file {path} does not hold a token ({reason}); "
-        "it was left as it was: move it away and log in again"
-    )
-
-
-def _encode(path: Path, token: Token) -> bytes:
-    try:
-        content = json.dumps(token.to_mapping(), indent=2).encode() + b"\n"
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TokenStoreError(
-            f"cannot write the token file {path}, which is as it was: "
-            f"the token's extra fields are not plain JSON ({error})"
-        ) from error
-    if len(content) > _LARGEST:  # it could not be read back
-        raise TokenStoreError(
-            f"cannot write the token file {path}, which is as it was: "
-            f"the token takes {len(content)} bytes, {_LARGEST} are the limit"
-        )
-    return content
 
 
 def _make_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import requests_tokenrefresh
 from requests_tokenrefresh import stores
 from requests_tokenrefresh.stores import FileTokenStore, MemoryTokenStore, TokenStore, open_store
 
@@ -70,5 +71,13 @@ def test_an_empty_path_is_refused():
 
 
 def test_the_stores_and_their_protocol_are_public():
-    assert stores.__all__ == ["FileTokenStore", "MemoryTokenStore", "TokenStore", "open_store"]
+    assert stores.__all__ == sorted(set(stores.__all__))
+    assert set(stores.__all__) - {"open_store"} <= set(requests_tokenrefresh.__all__)
     assert stores.TokenStore is TokenStore
+
+
+def test_a_url_is_no_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="such as RedisTokenStore"):
+        open_store("redis://:secret@127.0.0.1/0")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,110 @@
+"""What a shared store keeps of a token: JSON, encrypted if a cipher is given."""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol, runtime_checkable
+
+from .._errors import StoreContentError, TokenStoreError
+from .._token import Token
+
+LARGEST = 1024 * 1024  # bytes; a token with its id_token takes a few thousand
+
+
+@runtime_checkable
+class Cipher(Protocol):
+    """Encrypts what is stored: ``Fernet`` and ``MultiFernet`` of `cryptography` are ciphers.
+
+    Safe from any thread. Whatever *decrypt* raises means that the content cannot be decrypted.
+    """
+
+    def encrypt(self, data: bytes, /) -> bytes:
+        """Return *data* encrypted and authenticated."""
+
+    def decrypt(self, token: bytes, /) -> bytes:
+        """Return what `encrypt` was given, or raise."""
+
+
+def check_cipher(cipher: Cipher | None) -> Cipher | None:
+    """Return *cipher*, or refuse what is none.
+
+    Raises:
+        TypeError: *cipher* has no `encrypt` and `decrypt`.
+    """
+    if cipher is None or (isinstance(cipher, Cipher) and not isinstance(cipher, type)):
+        return cipher
+    given = cipher.__name__ + " itself" if isinstance(cipher, type) else type(cipher).__name__
+    raise TypeError(
+        "cipher is an object with encrypt(bytes) and decrypt(bytes), such as "
+        f"cryptography.fernet.Fernet(key), or None; got {given}"
+    )
+
+
+def encode(token: Token, where: str, cipher: Cipher | None) -> bytes:
+    """Return what to store of *token*.
+
+    Args:
+        where: What to call the place in an error: ``the token file /home/…``.
+
+    Raises:
+        TokenStoreError: *token* cannot be stored.
+    """
+    try:
+        content = json.dumps(token.to_mapping(), indent=2).encode() + b"\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TokenStoreError(
+            f"cannot write {where}, which is as it was: "
+            f"the token's extra fields are not plain JSON ({error})"
+        ) from error
+    if cipher is not None:
+        content = _encrypted(content, where, cipher)
+    if len(content) > LARGEST:  # it could not be read back
+        raise TokenStoreError(
+            f"cannot write {where}, which is as it was: "
+            f"the token takes {len(content)} bytes, {LARGEST} are the limit"
+        )
+    return content
+
+
+def decode(content: bytes, where: str, cipher: Cipher | None, *, written_at: float) -> Token:
+    """Return the token that *content* was made of.
+
+    Args:
+        where: As for `encode`.
+        written_at: When it was stored, in epoch seconds, for a reply that was put there by hand; 0
+            if the place does not know, so that the reply counts as old.
+
+    Raises:
+        StoreContentError: *content* is no token, or was encrypted with another key.
+    """
+    token, problem = _decoded(content, cipher, written_at)
+    # Raised out here, because what was caught may carry secrets (a JSONDecodeError the whole
+    # document) and would travel along as the context.
+    if token is None:
+        raise StoreContentError(
+            f"{where} does not hold a token ({problem}); "
+            "it was left as it was: move it away and log in again"
+        )
+    return token
+
+
+def _decoded(content: bytes, cipher: Cipher | None, written_at: float) -> tuple[Token | None, str]:
+    """Return the token, or None and what is wrong with *content*."""
+    if len(content) > LARGEST:
+        return None, f"it is larger than {LARGEST} bytes"
+    try:
+        plain = content if cipher is None else cipher.decrypt(content)
+    except Exception as error:  # not its message, which may repeat what it was given
+        return None, f"the cipher cannot decrypt it: {type(error).__name__}"
+    try:
+        return Token.from_mapping(json.loads(plain), received_at=written_at), ""
+    except (ValueError, RecursionError) as error:
+        return None, str(error)
+
+
+def _encrypted(content: bytes, where: str, cipher: Cipher) -> bytes:
+    try:
+        return cipher.encrypt(content)
+    except Exception as error:
+        reason = type(error).__name__
+    raise TokenStoreError(f"cannot write {where}, which is as it was: the cipher raised {reason}")

@@ -1,0 +1,122 @@
+"""What a shared store keeps of a token, and what it makes of content that is none."""
+
+import json
+
+import pytest
+from cryptography.fernet import Fernet, MultiFernet
+
+from requests_tokenrefresh import Cipher, StoreContentError, Token, TokenStoreError
+from requests_tokenrefresh.stores._content import LARGEST, check_cipher, decode, encode
+
+TOKEN = Token("access", "refresh", expires_at=1_700_003_600.5, issued_at=1_700_000_000.25)
+WHERE = "the token in the test"
+
+
+class Broken:
+    """A cipher whose errors repeat what it was given."""
+
+    def encrypt(self, data: bytes) -> bytes:
+        raise RuntimeError(f"cannot encrypt {data!r}")
+
+    def decrypt(self, token: bytes) -> bytes:
+        raise RuntimeError(f"cannot decrypt {token!r}")
+
+
+def explained(raised: pytest.ExceptionInfo[BaseException]) -> str:
+    error = raised.value
+    return f"{error!r} {error.__cause__!r} {error.__context__!r}"
+
+
+@pytest.mark.parametrize("cipher", [None, Fernet(Fernet.generate_key())], ids=["plain", "Fernet"])
+def test_what_was_encoded_is_decoded_with_all_its_fields(cipher):
+    content = encode(TOKEN, WHERE, cipher)
+    decoded = decode(content, WHERE, cipher, written_at=0)
+    assert decoded.to_mapping() == TOKEN.to_mapping()
+
+
+def test_without_a_cipher_the_content_is_json():
+    assert json.loads(encode(TOKEN, WHERE, None))["access_token"] == "access"
+
+
+def test_with_a_cipher_no_secret_is_in_the_content():
+    content = encode(TOKEN, WHERE, Fernet(Fernet.generate_key()))
+    assert b"access" not in content
+    assert b"refresh" not in content
+
+
+def test_keys_can_be_rotated():
+    old, new = Fernet(Fernet.generate_key()), Fernet(Fernet.generate_key())
+    content = encode(TOKEN, WHERE, old)
+    assert decode(content, WHERE, MultiFernet([new, old]), written_at=0) == TOKEN
+    rewritten = encode(TOKEN, WHERE, MultiFernet([new, old]))
+    assert decode(rewritten, WHERE, new, written_at=0) == TOKEN
+
+
+def test_content_of_another_key_is_corrupt():
+    content = encode(TOKEN, WHERE, Fernet(Fernet.generate_key()))
+    with pytest.raises(StoreContentError, match=r"cannot decrypt it: InvalidToken") as raised:
+        decode(content, WHERE, Fernet(Fernet.generate_key()), written_at=0)
+    assert WHERE in str(raised.value)
+
+
+def test_plain_content_is_corrupt_to_who_has_a_cipher():
+    with pytest.raises(StoreContentError, match="cannot decrypt"):
+        decode(encode(TOKEN, WHERE, None), WHERE, Fernet(Fernet.generate_key()), written_at=0)
+
+
+def test_encrypted_content_is_corrupt_to_who_has_no_cipher():
+    content = encode(TOKEN, WHERE, Fernet(Fernet.generate_key()))
+    with pytest.raises(StoreContentError, match="does not hold a token"):
+        decode(content, WHERE, None, written_at=0)
+
+
+def test_the_error_of_a_cipher_shows_no_secret():
+    with pytest.raises(TokenStoreError, match="the cipher raised RuntimeError") as raised:
+        encode(TOKEN, WHERE, Broken())
+    assert "access" not in explained(raised)
+    with pytest.raises(StoreContentError, match="RuntimeError") as raised:
+        decode(encode(TOKEN, WHERE, None), WHERE, Broken(), written_at=0)
+    assert "access" not in explained(raised)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe", b"[]", b'{"refresh_token": "secret"}', b"[" * 100_000]
+)
+def test_content_that_is_no_token_is_corrupt(content):
+    with pytest.raises(StoreContentError, match="does not hold a token") as raised:
+        decode(content, WHERE, None, written_at=0)
+    assert raised.value.__context__ is None
+    assert "secret" not in str(raised.value)
+
+
+def test_content_that_is_too_large_is_corrupt():
+    with pytest.raises(StoreContentError, match="larger than"):
+        decode(b" " * LARGEST + b"{}", WHERE, None, written_at=0)
+
+
+def test_a_token_that_could_not_be_read_back_is_not_written():
+    with pytest.raises(TokenStoreError, match="bytes, 1048576 are the limit"):
+        encode(Token("access", extra={"scope": "x" * LARGEST}), WHERE, None)
+
+
+def test_a_token_that_is_no_json_is_not_written():
+    with pytest.raises(TokenStoreError, match="not plain JSON"):
+        encode(Token("access", extra={"scope": object()}), WHERE, None)
+
+
+def test_a_reply_of_unknown_age_counts_as_old():
+    reply = b'{"access_token": "access", "expires_in": 3600}'
+    assert decode(reply, WHERE, None, written_at=0).expires_at == 3600
+
+
+def test_a_cipher_is_checked_at_the_door():
+    fernet = Fernet(Fernet.generate_key())
+    assert check_cipher(fernet) is fernet
+    assert isinstance(fernet, Cipher)
+    assert check_cipher(None) is None
+
+
+@pytest.mark.parametrize("cipher", [b"key", "key", object(), Fernet])
+def test_what_is_no_cipher_is_refused(cipher):
+    with pytest.raises(TypeError, match=r"such as cryptography\.fernet\.Fernet"):
+        check_cipher(cipher)
