@@ -41,13 +41,15 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ._errors import (
     LoginRequiredError,
     RefreshFailedError,
     RefreshTimeoutError,
+    StoreDataLostError,
+    StoreLockLostError,
     StoreLockTimeoutError,
     TokenRefreshError,
     TokenStoreError,
@@ -75,7 +77,7 @@ _log = logging.getLogger("requests_tokenrefresh")
 
 _FIRST_BACKOFF = 0.5  # seconds; doubles with every failure in a row
 _LONGEST_BACKOFF = 30.0  # seconds
-_LOOK_AGAIN = 1.0  # seconds after a save failed, or a sibling was found refreshing early
+_LOOK_AGAIN = 1.0  # seconds after a save failed, a sibling was found refreshing, or the login ended
 
 
 class _Ready(NamedTuple):
@@ -205,13 +207,16 @@ class TokenSource:
         self._failure: TokenRefreshError | None = None  # the last of them
         self._retry_at = -math.inf  # in monotonic seconds; before it nobody asks again
         self._unsaved: Token | None = None  # the current one, as long as save() fails
+        self._unsaved_over: Token | None = None  # what it takes the place of
+        self._look_for_login_at = -math.inf  # in monotonic seconds; while the login is over
 
         # The current one, if a refresh brought it; what was stored or passed in may be any age.
         self._issued: Token | None = None
         # The thread inside the store's lock, by its ident: it holds it for this whole process.
         self._in_turn: int | None = None
 
-        # Touched by the leader, and by login(): whether the store is known to have held this login.
+        # Touched by the leader, login() and logout(): whether the store is known to have held this
+        # login, and not known to be rid of it.
         self._in_store = False
         # Guarded by _turn too; for the first flight, if the store holds nothing.
         self._seed = None if token is None else self._read(token, previous=None)
@@ -299,7 +304,8 @@ class TokenSource:
         with self._turn:
             flight = self._flight
             self._over = None
-            self._make_current(fresh, unsaved=fresh)
+            self._in_store = False
+            self._make_current(fresh, unsaved=fresh, over=self._token)
             self._make_ready()
             if flight is not None:
                 self._land(flight)
@@ -443,6 +449,7 @@ class TokenSource:
 
     def _join_or_lead(self, why: _Why, *, trial: bool) -> Token:
         deadline = self._monotonic() + self._wait_timeout
+        self._look_for_a_new_login()
         while True:
             with self._handing_over():
                 with self._turn:
@@ -465,6 +472,34 @@ class TokenSource:
                 return newest
             # It ended with nothing: its leader was interrupted, it was an early one that gave way,
             # its token was an old one, or login() took its place. Look again.
+
+    def _look_for_a_new_login(self) -> None:
+        """While the login is over: go on with one that another process has begun since.
+
+        Not if the store may still hold the one that is over.
+        """
+        over = self._over
+        if over is None or self._in_store or not self._store.shared:
+            return
+        with self._turn:
+            if self._monotonic() < self._look_for_login_at:
+                return
+            self._look_for_login_at = self._monotonic() + _LOOK_AGAIN
+        try:
+            stored = self._store.load()
+        except Exception as error:
+            _log.warning("cannot see whether somebody has logged in again: %s", _told(error))
+            return
+        if stored is None:
+            return
+        with self._turn:
+            if over is not self._over:
+                return
+            self._over = None
+            self._in_store = True
+            self._make_current(stored, unsaved=None)
+            self._make_ready()
+        self.tell(LoggedIn)
 
     def _newest(self, flight: _Flight) -> Token | None:
         """Return what *flight* brought, or what has come after it; None if that is on its way."""
@@ -547,6 +582,8 @@ class TokenSource:
     def _fly(self, flight: _Flight) -> str:
         outcome = "transient"
         try:
+            if self._adopt_at_a_glance(flight):
+                return "adopted"
             with self._store.lock(0.0 if flight.why == "early" else self._wait_timeout):
                 self._in_turn = threading.get_ident()
                 try:
@@ -569,11 +606,26 @@ class TokenSource:
             self._give_way(flight)
         return outcome
 
+    def _adopt_at_a_glance(self, flight: _Flight) -> bool:
+        """Adopt what a sibling has left in the store already, without queueing for the lock."""
+        if not self._store.shared or self._unsaved is not None:
+            return False
+        try:
+            stored = self._store.load()
+        except StoreDataLostError:
+            return False
+        if stored is None or not self._is_news(stored, flight.replaces):
+            return False
+        self._in_store = True
+        return self._publish(flight, stored, unsaved=None, issued=False)
+
     def _leave_store(self, flight: _Flight) -> None:
         try:
             if flight is not self._flight and flight.token is None:
-                # login() or logout() took its place, and is newer than what was written here.
-                self._write_current()
+                # login() or logout() took its place, and is newer than what was written here,
+                # unless the store itself has seen to that.
+                with suppress(StoreLockLostError):
+                    self._write_current()
         finally:
             self._in_turn = None
 
@@ -581,44 +633,96 @@ class TokenSource:
         """Adopt what a sibling has left in the store, else refresh; save, then publish."""
         if flight is not self._flight:
             return "discarded"  # login() or logout(), while the lock was somebody else's
-        pending = self._unsaved
-        if pending is not None:
-            self._try_to_save(pending)
-        if flight.why == "early" and self._clock() < self._early_from:
-            return "skipped"  # saving was what this one was for
-        basis = self._basis(flight) if pending is None else pending
+        basis = self._basis(flight)
         if basis is not None and self._is_news(basis, flight.replaces):
             # The login to start with is in no store yet.
             saved = basis is not self._seed or self._try_to_save(basis)
             unsaved = None if saved else basis
             published = self._publish(flight, basis, unsaved=unsaved, issued=False)
             return "adopted" if published else "discarded"
+        if flight.why == "early" and self._clock() < self._early_from:
+            return "skipped"  # saving was what this one was for
         token, outcome = self._renewed(flight, basis)
-        # The server may revoke the whole login when it sees an old refresh token again (RFC 9700
-        # section 4.14.2), so the new one is saved before anybody can use it.
         if flight is not self._flight:
             return "discarded"
-        adopted = saved = outcome == "adopted"
-        try:
-            saved = adopted or self._try_to_save(token)
-        finally:  # also if saving it is interrupted: it exists nowhere else
-            unsaved = None if saved else token
-            published = self._publish(flight, token, unsaved=unsaved, issued=not adopted)
+        unsaved = None
+        if outcome != "adopted":
+            # The server may revoke the whole login when it sees an old refresh token again (RFC
+            # 9700 section 4.14.2), so the new one is saved before anybody can use it.
+            kept, unsaved = self._keep(flight, token, basis)
+            if kept is not token:
+                token, outcome = kept, "adopted"
+        issued = outcome != "adopted"
+        published = self._publish(flight, token, unsaved=unsaved, over=basis, issued=issued)
         return outcome if published else "discarded"
 
     def _basis(self, flight: _Flight) -> Token | None:
-        """Return the token to refresh with: the store's, which siblings keep up to date."""
-        stored = self._store.load()
-        if stored is not None:
-            self._in_store = True
-            return stored
-        if self._in_store:
-            raise LoginRequiredError(
-                "the token store has been emptied by another process, which ended the login; "
-                "call login() with a new token",
-                reason="logged_out_elsewhere",
-            )
-        return flight.replaces or self._seed
+        """Return the token to refresh with: the store's, which siblings keep up to date, or ours,
+        if that is newer and could not be saved yet."""
+        pending = self._unsaved
+        if pending is not None:
+            newer = self._newer_in_store(pending, self._unsaved_over)
+            if newer is None:
+                self._try_to_save(pending)
+            return newer or pending
+        try:
+            stored = self._store.load()
+        except StoreDataLostError:
+            basis = flight.replaces or self._seed
+            if basis is None or basis.refresh_token is None:
+                return basis
+            # A sibling may have used the refresh token that we know (RFC 9700 section 4.14.2).
+            if self._log_in is None:
+                raise
+            return None
+        if stored is None:
+            self._raise_if_emptied()
+            return flight.replaces or self._seed
+        self._in_store = True
+        return stored
+
+    def _keep(
+        self, flight: _Flight, token: Token, basis: Token | None
+    ) -> tuple[Token, Token | None]:
+        """Save *token*; return the token to go on with, and again if it is in no store."""
+        try:
+            if self._try_to_save(token):
+                return token, None
+            newer = self._newer_in_store(token, basis)
+        except Exception:
+            raise
+        except BaseException:
+            # Interrupted; it exists nowhere else.
+            self._publish(flight, token, unsaved=token, over=basis, issued=True)
+            raise
+        return (token, token) if newer is None else (newer, None)
+
+    def _newer_in_store(self, ours: Token, basis: Token | None) -> Token | None:
+        """Return what a sibling has stored that is newer than *ours*, which could not be saved.
+
+        *basis* is what *ours* takes the place of. For others only the clock can tell.
+        """
+        try:
+            stored = self._store.load()
+        except Exception:
+            return None  # then saving fails as well, and says why
+        if stored is None:
+            self._raise_if_emptied()
+            return None
+        if stored == basis or (stored.issued_at or 0.0) <= (ours.issued_at or 0.0):
+            return None
+        self._in_store = True
+        return stored
+
+    def _raise_if_emptied(self) -> None:
+        if not self._in_store:
+            return
+        self._in_store = False
+        raise LoginRequiredError(
+            "the token store has been emptied by another process, which ended the login; "
+            "call login() with a new token",
+            reason="logged_out_elsewhere",
+        )
 
     def _is_news(self, basis: Token, replaces: Token | None) -> bool:
         if self._counts_as_expired(basis):
@@ -675,7 +779,7 @@ class TokenSource:
             if stored == basis:
                 # So that siblings learn it without asking the server again.
                 self._store.clear()
-                self._in_store = False
+            self._in_store = stored not in (None, basis)
         except Exception as error:
             # Whatever the store raises, the refusal stands: the server is not asked again.
             _log.warning("the login is over, but the store still says otherwise: %s", _told(error))
@@ -689,13 +793,19 @@ class TokenSource:
         return stored
 
     def _publish(
-        self, flight: _Flight, token: Token, *, unsaved: Token | None, issued: bool
+        self,
+        flight: _Flight,
+        token: Token,
+        *,
+        unsaved: Token | None,
+        over: Token | None = None,
+        issued: bool,
     ) -> bool:
         """Make *token* current, unless `login()` or `logout()` took the flight's place."""
         with self._turn:
             if flight is not self._flight:
                 return False
-            self._make_current(token, unsaved=unsaved)
+            self._make_current(token, unsaved=unsaved, over=over)
             self._issued = token if issued else None
             # An adopted one has an age already; a login's is anybody's guess.
             self._born = self._monotonic() - max(0.0, self._clock() - (token.issued_at or 0.0))
@@ -772,6 +882,7 @@ class TokenSource:
             token = self._token
             if token is None:
                 self._store.clear()
+                self._in_store = False
             else:
                 self._store.save(token)
                 self._saved(token)
@@ -799,6 +910,7 @@ class TokenSource:
             with self._store.lock(self._wait_timeout):
                 if self._store.load() == token:
                     self._store.clear()
+            self._in_store = False
         except Exception as error:
             _log.warning("the login is over, but the store still says otherwise: %s", _told(error))
 
@@ -851,12 +963,14 @@ class TokenSource:
             self._land(flight)
         return True
 
-    def _make_current(self, token: Token, *, unsaved: Token | None) -> None:
+    def _make_current(
+        self, token: Token, *, unsaved: Token | None, over: Token | None = None
+    ) -> None:
         self._token = token
         self._ready = None  # until it lands: what it held is old
         self._born = -math.inf
         self._seed = self._rejected = self._issued = None
-        self._unsaved = unsaved
+        self._unsaved, self._unsaved_over = unsaved, over
         self._failures, self._failure, self._retry_at = 0, None, -math.inf
         self._early_from = self._look_at = self._early_window_opens(token)
         if unsaved is not None:
