@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.servers import Handler, HTTPServer, RawServer
 
+pytest_plugins = ["tests.support.databases"]
+
 # An example may be slow because the machine is busy, which says nothing about the code.
 hypothesis.settings.register_profile(
     "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
