@@ -1,35 +1,34 @@
 """`FileTokenStore`: a login in a file, shared by every process that opens the same path.
 
 The file is only ever replaced as a whole, so reading takes no lock. The lock is a second file
-beside it, which is never deleted: whoever had opened a deleted one would hold a lock that
-nobody else can see.
+beside it.
 """
 
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import shlex
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from .._errors import StoreLockTimeoutError, StoreUnavailableError, TokenStoreError
+from .._errors import TokenStoreError
 from .._token import Token
 from ._content import LARGEST, Cipher, check_cipher, decode, encode
-from ._timeout import check_timeout
-
-# Seconds between two looks at a busy lock. A waiter enters half of it after the holder has left, in
-# the median; a look takes 0.2 ms of processor time.
-_POLL_INTERVAL = 0.01
+from ._file_lock import file_lock
+from ._file_system import make_folder, os_errors_explained
 
 # On Windows access lists decide, and the mode only repeats the read-only flag.
 _MODE_TELLS_WHO_MAY_READ = os.name == "posix"
+
+# Seconds after which a temporary file is taken for one that a killed process has left behind. A
+# writer that is slower than that finds its own gone: its save fails, and nothing is overwritten.
+_LEFT_BEHIND = 60.0
 
 _OTHERS_MAY_READ_OR_WRITE = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
 
@@ -45,7 +44,8 @@ class FileTokenStore:
     that exists is not changed. A file that belongs to somebody else, or that others can read or
     write, is refused (except on Windows, where the mode does not tell). If *path* is a symbolic
     link, the file it points to is replaced, and the link stays. Beside the token stays an empty
-    file, with ``.lock`` added to the name: the lock.
+    file, with ``.lock`` added to the name: the lock. A process that is killed while it saves may
+    leave a third one, ``.NAME.????????.tmp``; a later `save` or `clear` removes it.
 
     Safe from any thread and process, and after a fork. Pickles as its path and its cipher, keys
     included.
@@ -80,8 +80,9 @@ class FileTokenStore:
         """Return the stored token, or None if there is no such file.
 
         Raises:
-            TokenStoreError: The file cannot be read, is not private, or holds something else
-                than a token. It is left as it was.
+            StoreUnavailableError: The file cannot be read.
+            StoreContentError: It holds something else than a token. It is left as it was.
+            TokenStoreError: It belongs to somebody else or is not private, or is no regular file.
         """
         return self._load(_behind_links(self.path))
 
@@ -90,33 +91,34 @@ class FileTokenStore:
         and the new one is on the disk when this returns.
 
         Raises:
-            TokenStoreError: The file cannot be written, or `load` would refuse what it holds now.
-                It is left as it was.
+            StoreUnavailableError: The file cannot be written. It is left as it was.
+            StoreContentError, TokenStoreError: As for `load`, or *token* cannot be stored. The file
+                is left as it was.
         """
         path = _behind_links(self.path)
         content = encode(token, _called(path), self._cipher)
         self._load(path)
-        with _os_errors_explained(f"cannot write {_called(path)}, which is as it was"):
-            _make_folder(path.parent)
+        with os_errors_explained(f"cannot write {_called(path)}, which is as it was"):
+            make_folder(path.parent)
             _replace(path, content)
         _sync_folder(path.parent)
+        _remove_leftovers(path)
 
     def clear(self) -> None:
         """Remove the file; no error if there is none.
 
         Raises:
-            TokenStoreError: The file cannot be removed, or `load` would refuse what it holds.
-                It is left as it was.
+            StoreUnavailableError: The file cannot be removed. It is left as it was.
+            StoreContentError, TokenStoreError: As for `load`.
         """
         path = _behind_links(self.path)
-        if self._load(path) is None:
-            return
-        with _os_errors_explained(f"cannot remove {_called(path)}, which is as it was"):
-            path.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        if self._load(path) is not None:
+            with os_errors_explained(f"cannot remove {_called(path)}, which is as it was"):
+                path.unlink(missing_ok=True)
+            _sync_folder(path.parent)
+        _remove_leftovers(path)
 
-    @contextmanager
-    def lock(self, timeout: float) -> Iterator[None]:
+    def lock(self, timeout: float) -> AbstractContextManager[None]:
         """Hold the turn to refresh, among all threads and processes that open the same path.
 
         Waits at most *timeout* seconds to enter; 0 tries once. Not reentrant. The operating system
@@ -125,19 +127,13 @@ class FileTokenStore:
 
         Raises:
             StoreLockTimeoutError: Another thread or process held the lock all that time.
-            TokenStoreError: The lock file cannot be opened, or its file system has no locks.
+            StoreUnavailableError: The lock file cannot be opened, or its file system has no locks.
             TypeError, ValueError: *timeout* is not a number of seconds that can be waited for.
         """
-        check_timeout(timeout)
-        turn = _acquire(Path(f"{_behind_links(self.path)}.lock"), timeout)
-        try:
-            yield
-        finally:
-            with _os_errors_explained(f"cannot free the lock {turn.lock_file}"):
-                turn.release()
+        return file_lock(Path(f"{_behind_links(self.path)}.lock"), timeout)
 
     def _load(self, path: Path) -> Token | None:
-        with _os_errors_explained(f"cannot read {_called(path)}"):
+        with os_errors_explained(f"cannot read {_called(path)}"):
             try:
                 content, written_at = _read(path)
             except FileNotFoundError:
@@ -167,16 +163,6 @@ def _behind_links(path: Path) -> Path:
     # Looked up every time, as a link may be set or moved while we live. Replacing the link instead
     # of the file would detach whoever manages it, and two names would have two locks.
     return Path(os.path.realpath(path))
-
-
-@contextmanager
-def _os_errors_explained(problem: str) -> Iterator[None]:
-    try:
-        yield
-    except TokenStoreError:
-        raise  # an OSError by way of requests, and explained already
-    except OSError as error:
-        raise StoreUnavailableError(f"{problem}: {error.strerror or error}") from error
 
 
 def _called(path: Path) -> str:
@@ -214,16 +200,9 @@ def _refuse_unless_private(path: Path, status: os.stat_result) -> None:
         )
 
 
-def _make_folder(folder: Path) -> None:
-    """Create *folder* and whatever is missing above it, for this user alone."""
-    if not folder.parent.exists():
-        _make_folder(folder.parent)  # mkdir(parents=True) would leave their mode to the umask
-    folder.mkdir(mode=0o700, exist_ok=True)
-
-
 def _replace(path: Path, content: bytes) -> None:
     # 0600 from the first byte, under a name that is nobody else's: what a killed process leaves
-    # behind is in nobody's way.
+    # behind is in nobody's way, and `_remove_leftovers` knows it.
     fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:
@@ -250,23 +229,11 @@ def _sync_folder(folder: Path) -> None:
             os.close(fd)
 
 
-def _acquire(path: Path, timeout: float) -> FileLock:
-    # A new object each time: filelock lets the same one in again, and with it another thread.
-    turn = FileLock(
-        path,
-        timeout=timeout,
-        mode=0o600,
-        poll_interval=_POLL_INTERVAL,
-        # Windows would delete the file, and a system without flock be given a soft lock, which
-        # outlives a holder that is killed.
-        preserve_lock_file=True,
-    )
-    with _os_errors_explained(f"cannot lock {path}"):
-        _make_folder(path.parent)
-        try:
-            turn.acquire()
-        except Timeout as error:
-            raise StoreLockTimeoutError(
-                f"another thread or process held {path} for {timeout:g} s; try again"
-            ) from error
-    return turn
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed processes have left of a token that they were writing to *path*."""
+    # As `_replace` names them. Eight characters, so that those of "token.json.old" are not meant.
+    leftovers = path.parent.glob(f".{glob.escape(path.name)}.????????.tmp")
+    with suppress(OSError):  # one whose writer lives and was faster; the next save looks again
+        for leftover in leftovers:
+            if leftover.lstat().st_mtime < time.time() - _LEFT_BEHIND:
+                leftover.unlink()

@@ -17,6 +17,7 @@ from requests_tokenrefresh.cli.server import DemoServer
 from tests.support.demo_server import demo_server
 from tests.support.documents import RunDocument
 from tests.support.example_com import ExampleCom
+from tests.support.file_keyring import use_file_keyring
 from tests.support.logins import Clock
 from tests.support.threads import run_together
 
@@ -37,11 +38,12 @@ def name(path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def a_place_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home, and a folder to work in, for whatever a document saves."""
+    """A home, a folder to work in and a keyring, for whatever a document saves."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("no_proxy", "*")
+    use_file_keyring(tmp_path, monkeypatch)
 
 
 @pytest.fixture

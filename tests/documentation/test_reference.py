@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import requests_tokenrefresh
-from requests_tokenrefresh import events
+from requests_tokenrefresh import events, testing
 from requests_tokenrefresh.cli.command import command
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -20,6 +20,10 @@ def shown(module: str) -> set[str]:
 
 def test_every_public_name_is_in_the_reference() -> None:
     assert shown("requests_tokenrefresh") == set(requests_tokenrefresh.__all__) - {"events"}
+
+
+def test_everything_for_tests_is_in_the_reference() -> None:
+    assert shown("requests_tokenrefresh.testing") == set(testing.__all__)
 
 
 def test_every_event_is_in_the_reference() -> None:

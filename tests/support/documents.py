@@ -13,9 +13,12 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import os
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,9 +30,12 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser
 from sybil.region import Lexeme
 
+import requests_tokenrefresh
 from requests_tokenrefresh.cli.command import command
 
 _SCRIPT = re.compile(r"# (\w+\.py)\n")
+
+_PACKAGE_FOLDER = Path(requests_tokenrefresh.__file__).parents[1]
 
 # What sets a machine up, takes long or does not end. Of this command's own the options are checked.
 _NOT_RUN = (".", "pip", "python -m")
@@ -109,9 +115,20 @@ def _output(line: str) -> str:
         with contextlib.redirect_stdout(io.StringIO()) as output:
             runpy.run_path(arguments[0])
         return output.getvalue()
+    if program == "pytest":
+        return _tested(*arguments)
     assert program == "requests-tokenrefresh", f"nobody knows how to run {line!r}"
     if arguments[0] in _TOO_LONG:
         arguments.append("--help")
     result = CliRunner().invoke(command, arguments, input=stdin)
     assert result.exit_code == 0, f"{line}\n{result.output}"
     return result.stdout
+
+
+def _tested(*arguments: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    path = os.pathsep.join([str(_PACKAGE_FOLDER), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import requests_tokenrefresh
+from requests_tokenrefresh._errors import StoreLockTimeoutError
 from requests_tokenrefresh._token import Token
 from requests_tokenrefresh.stores import MemoryTokenStore
 
@@ -54,6 +55,12 @@ def test_two_stores_are_two_logins():
     assert other.load() is None
     with one.lock(0), other.lock(0):
         pass
+
+
+def test_a_busy_lock_says_how_long_it_was_waited_for():
+    store = MemoryTokenStore()
+    with store.lock(0), pytest.raises(StoreLockTimeoutError, match=r"for 0\.05 s; try again"):
+        store.lock(0.05).__enter__()
 
 
 @pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])

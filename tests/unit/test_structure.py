@@ -24,6 +24,7 @@ ROOMS = [
     "_replay",
     "_adapter",
     "__init__",
+    "testing",
     "cli",
     "__main__",
 ]

@@ -1,0 +1,64 @@
+"""The turn to refresh as a lock on a file, for stores that have no server to keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from .._errors import StoreLockTimeoutError
+from ._file_system import make_folder, os_errors_explained
+from ._timeout import check_timeout
+
+# Seconds between two looks at a busy lock. A waiter enters half of it after the holder has left, in
+# the median; a look takes 0.2 ms of processor time.
+_POLL_INTERVAL = 0.01
+
+
+@contextmanager
+def file_lock(path: Path, timeout: float) -> Iterator[None]:
+    """Hold the lock on the file *path*, among all threads and processes that open it.
+
+    The file and missing folders above it are created for this user alone. The file stays when the
+    lock is free: whoever had opened a deleted one would hold a lock that nobody else can see.
+
+    Waits at most *timeout* seconds to enter; 0 tries once. Not reentrant. The operating system
+    frees the lock at the moment its holder dies. A child forked inside the context does not hold
+    the lock, and leaving the context there does not free it.
+
+    Raises:
+        StoreLockTimeoutError: Another thread or process held the lock all that time.
+        StoreUnavailableError: The file cannot be opened, or its file system has no locks.
+        TypeError, ValueError: *timeout* is not a number of seconds that can be waited for.
+    """
+    check_timeout(timeout)
+    turn = _acquire(path, timeout)
+    try:
+        yield
+    finally:
+        with os_errors_explained(f"cannot free the lock {path}"):
+            turn.release()
+
+
+def _acquire(path: Path, timeout: float) -> FileLock:
+    # A new object each time: filelock lets the same one in again, and with it another thread.
+    turn = FileLock(
+        path,
+        timeout=timeout,
+        mode=0o600,
+        poll_interval=_POLL_INTERVAL,
+        # Windows would delete the file, and a system without flock be given a soft lock, which
+        # outlives a holder that is killed.
+        preserve_lock_file=True,
+    )
+    with os_errors_explained(f"cannot lock {path}"):
+        make_folder(path.parent)
+        try:
+            turn.acquire()
+        except Timeout as error:
+            raise StoreLockTimeoutError(
+                f"another thread or process held {path} for {timeout:g} s; try again"
+            ) from error
+    return turn

@@ -1,0 +1,14 @@
+"""Tests for what you write yourself: the contract of a token store. Needs pytest."""
+
+try:
+    import pytest
+except ImportError as error:
+    raise ImportError("requests_tokenrefresh.testing needs pytest: pip install pytest") from error
+
+# A failing assert shows its values in the files of a test suite; elsewhere pytest has to be told,
+# before the import.
+pytest.register_assert_rewrite(f"{__name__}._store_contract")
+
+from ._store_contract import TokenStoreContract  # noqa: E402 - see above
+
+__all__ = ["TokenStoreContract"]
