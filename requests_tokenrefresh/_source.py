@@ -77,6 +77,7 @@ _log = logging.getLogger("requests_tokenrefresh")
 
 _FIRST_BACKOFF = 0.5  # seconds; doubles with every failure in a row
 _LONGEST_BACKOFF = 30.0  # seconds
+_FIRST_AWAKE = 4  # waiters that a landing wakes; each of them wakes the next
 _LOOK_AGAIN = 1.0  # seconds after a save failed, a sibling was found refreshing, or the login ended
 
 
@@ -88,11 +89,26 @@ class _Ready(NamedTuple):
 
 
 class _Flight:
-    """One refresh and its trial. Written under `_turn`, `done` last; read by all who wait."""
+    """One refresh and its trial. Written under *turn*, `done` last; read by all who wait."""
 
-    __slots__ = ("done", "error", "leader", "replaces", "token", "trial", "trial_ends", "why")
+    __slots__ = (
+        "done",
+        "error",
+        "leader",
+        "news",
+        "replaces",
+        "token",
+        "trial",
+        "trial_ends",
+        "why",
+    )
 
-    def __init__(self, why: _Why, *, trial: bool, replaces: Token | None) -> None:
+    def __init__(
+        self, why: _Why, *, turn: threading.RLock, trial: bool, replaces: Token | None
+    ) -> None:
+        # Its waiters sleep here: where the waiters of another flight slept too, a wake-up could be
+        # lost on one of them.
+        self.news = threading.Condition(turn)
         self.why = why
         self.trial = trial  # whether the leader will report what became of the new token
         self.replaces = replaces
@@ -189,7 +205,7 @@ class TokenSource:
         self._monotonic = monotonic
         self._random = random
 
-        self._turn = threading.Condition()
+        self._turn = threading.RLock()
         # Read without _turn, replaced under it. None: look further.
         self._ready: _Ready | None = None
         # Read without _turn by its leader ("is it still mine?"), written under it. None: nobody
@@ -522,10 +538,11 @@ class TokenSource:
             self.tell(WaitEnded, seconds=self._monotonic() - started)
 
     def _wait_for_landing(self, flight: _Flight, deadline: float) -> None:
-        # A new token wakes one waiter, who keeps the time of its trial for all: to wake them all
-        # twice would cost a storm more than the refresh does.
+        # A new token wakes one waiter, who keeps the time of its trial for all. Whoever leaves
+        # wakes the next: hundreds of threads that wake at once fight for the interpreter, and that
+        # costs a storm more than the refresh does.
         try:
-            if not self._turn.wait_for(
+            if not flight.news.wait_for(
                 lambda: flight.done or flight.token is not None, deadline - self._monotonic()
             ):
                 raise RefreshTimeoutError(
@@ -533,14 +550,11 @@ class TokenSource:
                     "thread's refresh; raise wait_timeout if the token endpoint is that slow"
                 )
             ends = min(flight.trial_ends, deadline)
-            if not self._turn.wait_for(lambda: flight.done, ends - self._monotonic()):
-                if ends < flight.trial_ends:
-                    self._turn.notify()  # another waiter keeps the time
-                else:
-                    self._land(flight)  # no verdict in time
-        except BaseException:
-            self._turn.notify()  # another waiter keeps the time
-            raise
+            landed = flight.news.wait_for(lambda: flight.done, ends - self._monotonic())
+            if not landed and ends == flight.trial_ends:
+                self._land(flight)  # no verdict in time
+        finally:
+            flight.news.notify()
 
     # -- Leading a flight: no lock is held here except the store's --------------------------------
 
@@ -812,7 +826,7 @@ class TokenSource:
             flight.token = token
             if flight.trial and self._trial_timeout > 0:
                 flight.trial_ends = self._monotonic() + self._trial_timeout
-                self._turn.notify()
+                flight.news.notify()
             else:
                 self._land(flight)
             return True
@@ -926,7 +940,7 @@ class TokenSource:
     # -- The state: everything below is called with _turn held ------------------------------------
 
     def _open_flight(self, why: _Why, *, trial: bool) -> _Flight:
-        self._flight = _Flight(why, trial=trial, replaces=self._token)
+        self._flight = _Flight(why, turn=self._turn, trial=trial, replaces=self._token)
         return self._flight
 
     def _open_early_flight(self) -> _Flight | None:
@@ -943,7 +957,7 @@ class TokenSource:
         flight.done = True
         self._flight = None
         self._make_ready()
-        self._turn.notify_all()
+        flight.news.notify(_FIRST_AWAKE)
 
     def _end_trial(self, token: Token) -> None:
         flight = self._flight
@@ -1119,7 +1133,7 @@ _sources: weakref.WeakSet[TokenSource] = weakref.WeakSet()
 def _after_fork_in_child() -> None:
     # The leader and the waiters stayed in the parent, one of them perhaps with the lock.
     for source in _sources:
-        source._turn = threading.Condition()
+        source._turn = threading.RLock()
         source._flight = source._in_turn = None
         source._look_at = source._early_from
         source._make_ready()

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from requests_tokenrefresh import LoginRequiredError, TokenRefreshAdapter, TokenSource
-from tests.support.logins import Refresher
+from tests.support.logins import Refresher, wait_for_waiters
 from tests.support.servers import HTTPServer, RawServer, Received, Reply, read_request
 from tests.support.threads import run_together, start_together
 
@@ -426,8 +426,7 @@ def test_a_refused_trial_spares_the_server_the_waiters_requests(
         callers = start_together(1, lambda: session.get(server.url, timeout=20))
         assert refresher.started.wait(5)
         late = start_together(19, lambda: session.get(server.url, timeout=20))
-        while len(source._turn._waiters) < 19:  # type: ignore[attr-defined]
-            assert late.running == 19
+        wait_for_waiters(source, 19)
         refresher.gate.set()
         errors = [o.error for o in callers.outcomes() + late.outcomes()]
     assert {type(error) for error in errors} == {LoginRequiredError}

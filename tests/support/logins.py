@@ -92,5 +92,11 @@ def first_token(lifetime: float = 3600, issued_at: float = START) -> Token:
 
 
 def wait_for_waiters(source: TokenSource, count: int) -> None:
-    """Return once *count* threads sleep in the source's Condition."""
-    wait_until(lambda: len(source._turn._waiters) == count)  # type: ignore[attr-defined]
+    """Return once *count* threads wait for the flight that is under way."""
+    wait_until(lambda: waiters(source) == count)
+
+
+def waiters(source: TokenSource) -> int:
+    """Return how many threads wait for the flight that is under way."""
+    flight = source._flight
+    return 0 if flight is None else len(flight.news._waiters)  # type: ignore[attr-defined]
