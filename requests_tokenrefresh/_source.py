@@ -224,7 +224,7 @@ class TokenSource:
         self._retry_at = -math.inf  # in monotonic seconds; before it nobody asks again
         self._unsaved: Token | None = None  # the current one, as long as save() fails
         self._unsaved_over: Token | None = None  # what it takes the place of
-        self._look_for_login_at = -math.inf  # in monotonic seconds; while the login is over
+        self._look_beside_at = -math.inf  # in monotonic seconds; when nothing else helps
 
         # The current one, if a refresh brought it; what was stored or passed in may be any age.
         self._issued: Token | None = None
@@ -465,7 +465,7 @@ class TokenSource:
 
     def _join_or_lead(self, why: _Why, *, trial: bool) -> Token:
         deadline = self._monotonic() + self._wait_timeout
-        self._look_for_a_new_login()
+        self._look_for_a_siblings_token()
         while True:
             with self._handing_over():
                 with self._turn:
@@ -489,33 +489,40 @@ class TokenSource:
             # It ended with nothing: its leader was interrupted, it was an early one that gave way,
             # its token was an old one, or login() took its place. Look again.
 
-    def _look_for_a_new_login(self) -> None:
-        """While the login is over: go on with one that another process has begun since.
+    def _look_for_a_siblings_token(self) -> None:
+        """While the login is over, or refreshing fails: go on with what another process has stored
+        since.
 
-        Not if the store may still hold the one that is over.
+        Not if the store may still hold the login that is over.
         """
-        over = self._over
-        if over is None or self._in_store or not self._store.shared:
+        over, failure = self._over, self._failure
+        if not self._store.shared or (over is failure is None) or (over and self._in_store):
             return
         with self._turn:
-            if self._monotonic() < self._look_for_login_at:
+            backs_off = self._good_token() is None and self._back_off_ends_in() > 0
+            if over is None and (not backs_off or self._unsaved is not None):
                 return
-            self._look_for_login_at = self._monotonic() + _LOOK_AGAIN
+            if self._monotonic() < self._look_beside_at:
+                return
+            self._look_beside_at = self._monotonic() + _LOOK_AGAIN
         try:
             stored = self._store.load()
         except Exception as error:
-            _log.warning("cannot see whether somebody has logged in again: %s", _told(error))
+            _log.warning("cannot see what another process has stored: %s", _told(error))
             return
         if stored is None:
             return
         with self._turn:
-            if over is not self._over:
+            if over is not self._over or failure is not self._failure:
+                return
+            if over is None and not self._is_news(stored, self._token):
                 return
             self._over = None
             self._in_store = True
             self._make_current(stored, unsaved=None)
             self._make_ready()
-        self.tell(LoggedIn)
+        if over is not None:
+            self.tell(LoggedIn)
 
     def _newest(self, flight: _Flight) -> Token | None:
         """Return what *flight* brought, or what has come after it; None if that is on its way."""
@@ -610,12 +617,14 @@ class TokenSource:
         except StoreLockTimeoutError as error:
             if flight.why == "early":
                 outcome = "skipped"  # a sibling is refreshing
+            elif self._adopted_after_all(flight):
+                outcome = "adopted"
             else:
                 self._fail_for_now(flight, error)
-        except TokenRefreshError as error:
-            self._fail_for_now(flight, error)
         except Exception as error:
-            self._fail_for_now(flight, _as_store_error(error))
+            if self._adopted_after_all(flight):
+                return "adopted"
+            self._fail_for_now(flight, _told(error))
         if outcome == "skipped":
             self._give_way(flight)
         return outcome
@@ -632,6 +641,13 @@ class TokenSource:
             return False
         self._in_store = True
         return self._publish(flight, stored, unsaved=None, issued=False)
+
+    def _adopted_after_all(self, flight: _Flight) -> bool:
+        """Adopt what a sibling has left in the store while this flight was failing."""
+        try:
+            return flight.token is None and self._adopt_at_a_glance(flight)
+        except Exception:
+            return False  # the flight has failed already, for a better reason
 
     def _leave_store(self, flight: _Flight) -> None:
         try:
@@ -1041,8 +1057,12 @@ class TokenSource:
         self._retry_at = self._monotonic() + delay
         return delay
 
+    def _back_off_ends_in(self) -> float:
+        """Return the seconds until somebody may ask again."""
+        return 0.0 if self._failure is None else self._retry_at - self._monotonic()
+
     def _raise_if_backing_off(self) -> None:
-        remaining = self._retry_at - self._monotonic()
+        remaining = self._back_off_ends_in()
         if self._failure is None or remaining <= 0:
             return
         own = copy.copy(self._failure)
@@ -1103,8 +1123,8 @@ def _refuse_to_wait_for_oneself(flight: _Flight) -> None:
         )
 
 
-def _told(error: Exception) -> Exception:
-    """Return what may be logged of *error*: the message of a foreign one may repeat the token."""
+def _told(error: Exception) -> TokenRefreshError:
+    """Return what may be told of *error*: the message of a foreign one may repeat the token."""
     return error if isinstance(error, TokenRefreshError) else _as_store_error(error)
 
 

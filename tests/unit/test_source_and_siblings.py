@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from requests_tokenrefresh import (
     LoginRequiredError,
     MemoryTokenStore,
+    RefreshFailedError,
     StoreDataLostError,
     StoreLockLostError,
     StoreUnavailableError,
@@ -166,7 +168,7 @@ def test_a_store_that_fails_then_leaves_the_login_over(caplog: pytest.LogCapture
     store.fails["load"] = OSError("secret")
     with pytest.raises(LoginRequiredError):
         source.token()
-    assert "cannot see whether somebody has logged in again" in caplog.text
+    assert "cannot see what another process has stored" in caplog.text
     assert "secret" not in caplog.text
     del store.fails["load"]
     clock.advance(1)
@@ -185,6 +187,129 @@ def test_a_login_here_comes_before_one_that_is_found_meanwhile() -> None:
     source = store.source = make_source(store=store)
     source.logout()
     assert next_token(source) == "ours"
+
+
+# -- a refresh that fails, while a sibling's does not ----
+
+
+def test_who_backs_off_goes_on_with_what_a_sibling_has_got_meanwhile() -> None:
+    clock, store, heard = Clock(), Store(), Heard()
+    refresher = Refresher(RefreshFailedError("503", retry_after=3600))
+    source = make_source(refresher, store=store, clock=clock, listeners=[heard])
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    store.save(siblings())
+    assert next_token(source) == "siblings"
+    assert len(refresher.calls) == 1
+    assert len(heard.of(LoggedIn)) == 1  # the login at the start; it has never ended
+
+
+def test_who_backs_off_looks_at_the_store_once_a_second() -> None:
+    clock, store = Clock(), Store()
+    source = make_source(Refresher(RefreshFailedError("503", retry_after=3600)), store=store)
+    source._monotonic = clock
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    looks: list[float] = []
+    store.load = lambda: looks.append(clock())  # type: ignore[assignment,method-assign,func-returns-value]
+    for _ in range(20):
+        with pytest.raises(RefreshFailedError):
+            source.token()
+        clock.advance(0.125)
+    assert looks == [START, START + 1, START + 2]
+
+
+def test_who_backs_off_does_not_take_the_rejected_token_for_news() -> None:
+    store = Store()
+    source = make_source(Refresher(RefreshFailedError("503", retry_after=3600)), store=store)
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    with pytest.raises(RefreshFailedError):
+        source.token()
+
+
+def test_a_token_that_still_works_is_no_reason_to_look() -> None:
+    clock, store = Clock(), Store()
+    refresher = Refresher(RefreshFailedError("503", retry_after=3600))
+    source = make_source(refresher, store=store, clock=clock, random=lambda: 0.0)
+    clock.advance(3300)
+    assert next_token(source) == "access-0"
+    store.fails["load"] = AssertionError("looked")
+    assert next_token(source) == "access-0"
+
+
+def test_a_token_that_could_not_be_saved_is_no_reason_to_look_while_backing_off() -> None:
+    clock, store = Clock(), Store()
+    refresher = Refresher(None, RefreshFailedError("503", retry_after=3600))
+    source = unsaved(store, clock, refresher)
+    store.fails["save"] = StoreUnavailableError("down")
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    store.save = None  # type: ignore[method-assign,assignment]
+    store.load = None  # type: ignore[method-assign,assignment]
+    with pytest.raises(RefreshFailedError):
+        source.token()
+
+
+def test_a_login_that_comes_while_somebody_looks_is_not_replaced() -> None:
+    class LoggedInMeanwhile(Store):
+        source: TokenSource | None = None
+
+        def load(self) -> Token | None:
+            source, self.source = self.source, None
+            if source is not None:
+                source.login("ours")
+                return siblings()
+            return super().load()
+
+    store = LoggedInMeanwhile()
+    source = make_source(Refresher(RefreshFailedError("503", retry_after=3600)), store=store)
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    store.source = source
+    assert next_token(source) == "ours"
+
+
+@pytest.mark.parametrize("failure", [RefreshFailedError("no answer"), OSError("no answer")])
+def test_a_refresh_that_failed_while_a_sibling_had_one_ends_well(failure: Exception) -> None:
+    store, heard = Store(), Heard()
+
+    def while_a_sibling_refreshes() -> None:
+        store.save(siblings())
+        raise failure
+
+    source = make_source(Refresher(while_a_sibling_refreshes), store=store, listeners=[heard])
+    assert source.refresh(source.token()) == siblings()
+    assert outcomes(heard) == ["adopted"]
+
+
+def test_who_queued_for_the_lock_in_vain_finds_what_has_been_saved_meanwhile() -> None:
+    class SavedMeanwhile(Store):
+        @contextmanager
+        def lock(self, timeout: float) -> Iterator[None]:
+            if self.busy:
+                self.save(siblings())
+            with super().lock(timeout):
+                yield
+
+    store, heard = SavedMeanwhile(), Heard()
+    source = make_source(store=store, listeners=[heard])
+    store.busy = True
+    assert source.refresh(source.token()) == siblings()
+    assert outcomes(heard) == ["adopted"]
+
+
+def test_a_refresh_that_failed_says_why_although_the_store_fails_as_well() -> None:
+    store, refresher = Store(), Refresher()
+
+    def while_the_store_dies() -> None:
+        store.fails["load"] = StoreUnavailableError("down")
+        raise RefreshFailedError("no answer")
+
+    refresher.answers.append(while_the_store_dies)
+    source = make_source(refresher, store=store)
+    with pytest.raises(RefreshFailedError, match="no answer"):
+        source.refresh(source.token())
 
 
 # -- a token that could not be saved ----
