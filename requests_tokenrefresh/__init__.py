@@ -18,7 +18,14 @@ from ._errors import (
 from ._source import TokenSource
 from ._token import Token
 from .refreshers import ClientCredentialsGrant, JSONRefresh, RefreshTokenGrant
-from .stores import Cipher, FileTokenStore, MemoryTokenStore, TokenStore
+from .stores import (
+    Cipher,
+    FileTokenStore,
+    KeyringTokenStore,
+    MemoryTokenStore,
+    RedisTokenStore,
+    TokenStore,
+)
 
 __all__ = [
     "Cipher",
@@ -26,8 +33,10 @@ __all__ = [
     "FileTokenStore",
     "InsecureTransportError",
     "JSONRefresh",
+    "KeyringTokenStore",
     "LoginRequiredError",
     "MemoryTokenStore",
+    "RedisTokenStore",
     "RefreshFailedError",
     "RefreshTimeoutError",
     "RefreshTokenGrant",

@@ -6,10 +6,20 @@ import os
 
 from ._content import Cipher
 from ._file import FileTokenStore
+from ._keyring import KeyringTokenStore
 from ._memory import MemoryTokenStore
 from ._protocol import TokenStore
+from ._redis import RedisTokenStore
 
-__all__ = ["Cipher", "FileTokenStore", "MemoryTokenStore", "TokenStore", "open_store"]
+__all__ = [
+    "Cipher",
+    "FileTokenStore",
+    "KeyringTokenStore",
+    "MemoryTokenStore",
+    "RedisTokenStore",
+    "TokenStore",
+    "open_store",
+]
 
 
 def open_store(store: TokenStore | str | os.PathLike[str] | None) -> TokenStore:
@@ -28,7 +38,6 @@ def open_store(store: TokenStore | str | os.PathLike[str] | None) -> TokenStore:
     if isinstance(store, str) and "://" in store:
         raise ValueError(
             "store is a URL, and a str stands for the path of a file; pass a store that opens it, "
-            "such as RedisTokenStore(url, key=...) or SQLTokenStore(url, name=...)"
         )
     if isinstance(store, str | os.PathLike):
         return FileTokenStore(store)

@@ -1,0 +1,10 @@
+"""Bytes that may be logged."""
+
+from __future__ import annotations
+
+
+class Secret(bytes):
+    """Bytes that do not show in a log, nor in a traceback with its variables."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} secret bytes>"
