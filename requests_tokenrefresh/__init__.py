@@ -24,6 +24,7 @@ from .stores import (
     KeyringTokenStore,
     MemoryTokenStore,
     RedisTokenStore,
+    SQLTokenStore,
     TokenStore,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "RefreshFailedError",
     "RefreshTimeoutError",
     "RefreshTokenGrant",
+    "SQLTokenStore",
     "StoreContentError",
     "StoreDataLostError",
     "StoreLockLostError",

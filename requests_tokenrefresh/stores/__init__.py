@@ -10,6 +10,7 @@ from ._keyring import KeyringTokenStore
 from ._memory import MemoryTokenStore
 from ._protocol import TokenStore
 from ._redis import RedisTokenStore
+from ._sql import SQLTokenStore
 
 __all__ = [
     "Cipher",
@@ -17,6 +18,7 @@ __all__ = [
     "KeyringTokenStore",
     "MemoryTokenStore",
     "RedisTokenStore",
+    "SQLTokenStore",
     "TokenStore",
     "open_store",
 ]
@@ -38,6 +40,7 @@ def open_store(store: TokenStore | str | os.PathLike[str] | None) -> TokenStore:
     if isinstance(store, str) and "://" in store:
         raise ValueError(
             "store is a URL, and a str stands for the path of a file; pass a store that opens it, "
+            "such as RedisTokenStore(url, key=...) or SQLTokenStore(url, name=...)"
         )
     if isinstance(store, str | os.PathLike):
         return FileTokenStore(store)

@@ -1,0 +1,188 @@
+"""One row for each login: its token, and a version that grows with each write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    CursorResult,
+    Dialect,
+    Executable,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    insert,
+    inspect,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.types import UserDefinedType
+
+from .._errors import TokenStoreError
+from ._content import LARGEST
+from ._secret import Secret
+from ._sql_names import LONGEST_NAME
+
+
+@dataclass(frozen=True)
+class Row:
+    """A login as it is stored, or `ABSENT`.
+
+    Attributes:
+        version: Grows with each write.
+        content: What `encode` made of the token; None: somebody has logged out.
+    """
+
+    version: int
+    content: Secret | None
+
+
+ABSENT = Row(-1, None)
+
+
+def define_table(metadata: MetaData, name: str, schema: str | None) -> Table:
+    """Add the table of logins to *metadata*, and return it."""
+    return Table(
+        name,
+        metadata,
+        Column(
+            "name",
+            # By default, MySQL takes É for e.
+            String(LONGEST_NAME)
+            .with_variant(_exactly_compared(), "mysql")
+            .with_variant(_exactly_compared(), "mariadb"),
+            primary_key=True,
+        ),
+        # The length makes MySQL choose a type that holds it.
+        Column("token", LargeBinary(LARGEST), nullable=True),
+        Column("version", BigInteger, nullable=False),
+        schema=schema,
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+    )
+
+
+class LoginRow:
+    """The row of the login *name* in *table*.
+
+    Nothing is left uncommitted. The table is created when it turns out to be missing.
+    """
+
+    def __init__(self, table: Table, name: str) -> None:
+        self._table = table
+        self._name = name
+
+    def read(self, connection: Connection) -> Row:
+        """Return the row as it stands."""
+        columns = self._table.c
+        query = select(columns.version, type_coerce(columns.token, _Content()))
+        found = self._execute(connection, query.where(columns.name == self._name)).first()
+        connection.commit()
+        return ABSENT if found is None else Row(found.version, found.token)
+
+    def swap(self, connection: Connection, old: Row, new: Row) -> Row:
+        """Replace *old* by *new* in one step, if it is *old* still.
+
+        Returns:
+            *new*, or else what has taken the place of *old*.
+
+        Raises:
+            TokenStoreError: The database did nothing, as rules and triggers can tell it to.
+        """
+        if self._swapped(connection, old, new):
+            return new
+        found = self.read(connection)
+        if found == old:
+            raise TokenStoreError(
+                f"the database did not replace a row of {self._table.fullname}, and gave no error: "
+                "is there a trigger, or a policy of row security?"
+            )
+        return found
+
+    def _swapped(self, connection: Connection, old: Row, new: Row) -> bool:
+        columns = self._table.c
+        values = {"token": new.content, "version": new.version}
+        if old == ABSENT:
+            return self._inserted(connection, {"name": self._name, **values})
+        replace = update(self._table).values(values)
+        replace = replace.where(columns.name == self._name, columns.version == old.version)
+        replaced = self._execute(connection, replace).rowcount
+        connection.commit()
+        return replaced == 1
+
+    def _inserted(self, connection: Connection, values: dict[str, Any]) -> bool:
+        try:
+            self._execute(connection, insert(self._table).values(values))
+        except IntegrityError:
+            if self.read(connection) == ABSENT:
+                raise  # it is not for a row that is there by now
+            return False
+        connection.commit()
+        return True
+
+    def _execute(self, connection: Connection, statement: Executable) -> CursorResult[Any]:
+        try:
+            return connection.execute(statement)
+        except (ProgrammingError, OperationalError) as error:
+            if error.connection_invalidated or not _may_miss_a_table(error):
+                raise
+        refusal = self._create(connection)
+        try:
+            return connection.execute(statement)
+        except DBAPIError:
+            if self._is_there(connection):
+                raise
+        raise TokenStoreError(
+            f"there is no table {self._table.fullname}, and it cannot be created ({refusal}): "
+            "create it with what SQLTokenStore.define_table describes, or as a user who may"
+        )
+
+    def _is_there(self, connection: Connection) -> bool:
+        return inspect(connection).has_table(self._table.name, schema=self._table.schema)
+
+    def _create(self, connection: Connection) -> str:
+        """Create the table, or return what stands against it."""
+        try:
+            connection.execute(CreateTable(self._table, if_not_exists=True))
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            # Also if another is creating it at this moment, IF NOT EXISTS or not.
+            return type(error.orig).__name__
+        return ""
+
+
+def _may_miss_a_table(error: ProgrammingError | OperationalError) -> bool:
+    # It would be a ProgrammingError, but SQLite's are all the same.
+    return isinstance(error, ProgrammingError) or "no such table" in str(error.orig)
+
+
+class _Content(UserDefinedType[bytes]):
+    """What the column `token` holds, as a `Secret`: results show in SQLAlchemy's debug log."""
+
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Secret | None]:
+        return _secret
+
+
+def _secret(value: Any) -> Secret | None:
+    if value is None:
+        return None
+    if isinstance(value, bytes | bytearray | memoryview):
+        return Secret(value)
+    return Secret(str(value).encode())  # SQLite keeps what was put there by hand as what it was
+
+
+def _exactly_compared() -> mysql.VARCHAR:
+    return mysql.VARCHAR(LONGEST_NAME, charset="utf8mb4", collation="utf8mb4_bin")

@@ -1,0 +1,80 @@
+"""`SQLTokenStore` keeps what every token store promises, on each kind of database."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from requests_tokenrefresh import SQLTokenStore
+from requests_tokenrefresh.testing import TokenStoreContract
+from tests.support.postgres_server import PostgresServer
+from tests.support.sql_logins import LOGINS, connected
+
+
+@pytest.fixture(scope="module")
+def fast_postgres() -> Iterator[PostgresServer]:
+    with PostgresServer(durable=False) as server:
+        yield server
+
+
+class SQLContract(TokenStoreContract):
+    lock_is_free_within = 0.5  # at once, but processor time has to be had
+
+    @pytest.fixture
+    def store(self, url: str) -> SQLTokenStore:
+        return SQLTokenStore(url, name="contract")
+
+    @pytest.fixture
+    def corrupt(self, url: str) -> Callable[[bytes], object]:
+        def insert(content: bytes) -> None:
+            with connected(url) as connection:
+                LOGINS.create(connection)
+                row = {"name": "contract", "token": content, "version": 1}
+                connection.execute(sa.insert(LOGINS).values(row))
+
+        return insert
+
+
+class TestSQLite(SQLContract):
+    @pytest.fixture
+    def url(self, sqlite_url: str) -> str:
+        return sqlite_url
+
+    @pytest.fixture
+    def outage(self, tmp_path: Path) -> AbstractContextManager[object]:
+        return a_folder_for_the_file(tmp_path / "logins.sqlite")
+
+
+class TestPostgreSQL(SQLContract):
+    @pytest.fixture
+    def url(self, fast_postgres: PostgresServer) -> str:
+        fast_postgres.clear()
+        return fast_postgres.url
+
+    @pytest.fixture
+    def outage(self, fast_postgres: PostgresServer) -> AbstractContextManager[object]:
+        return stopped(fast_postgres)
+
+
+class TestMariaDB(SQLContract):
+    @pytest.fixture
+    def url(self, mariadb: str) -> str:
+        return mariadb
+
+
+@contextmanager
+def stopped(server: PostgresServer) -> Iterator[None]:
+    server.stop()
+    yield
+    server.start()
+
+
+@contextmanager
+def a_folder_for_the_file(path: Path) -> Iterator[None]:
+    away = path.rename(path.with_name("away"))
+    path.mkdir()
+    yield
+    path.rmdir()
+    away.rename(path)
