@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tests.benchmarks import happy_path, memory, soak, storm
+from tests.benchmarks import growing, happy_path, memory, processes, soak, storm
 from tests.benchmarks.report import machine
 
 _PARTS = {
@@ -12,6 +12,8 @@ _PARTS = {
     "storm": storm.report,
     "soak": soak.report,
     "memory": memory.report,
+    "processes": processes.report,
+    "growing": growing.report,
 }
 
 

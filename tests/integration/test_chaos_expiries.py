@@ -1,0 +1,50 @@
+"""Eight processes of four threads, through one expiry after the other, under reuse detection.
+
+With the environment variable ``ALL_EXPIRIES=1`` every store goes through as many as the file does,
+which takes a minute.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from requests_tokenrefresh import TokenStore
+from tests.support.login_site import LoginSite
+from tests.support.workers import Workers, on_all
+
+_PROCESSES, _THREADS = 8, 4
+_ALL = 200  # expiries
+_FEW = _ALL if os.environ.get("ALL_EXPIRIES") == "1" else 10
+
+
+@pytest.mark.parametrize(
+    ("store_at", "expiries"),
+    [("file", _ALL), ("redis", _FEW), ("sqlite", _FEW), ("postgresql", _FEW)],
+    indirect=["store_at"],
+)
+def test_each_expiry_costs_eight_processes_one_refresh(
+    workers: Workers, site: LoginSite, store: TokenStore, expiries: int
+) -> None:
+    eight = workers.start(_PROCESSES)
+    for expiry in range(1, expiries + 1):
+        site.expire_tokens()
+        endings = on_all(eight, lambda worker: worker.start_get(threads=_THREADS))
+        assert endings == {"200": _PROCESSES * _THREADS}
+        assert (site.token_requests, site.refreshes, site.reuses) == (expiry, expiry, 0)
+    assert site.generation(store.load()) == expiries
+
+
+def test_an_early_refresh_in_one_process_is_one_for_all(
+    workers: Workers, site: LoginSite, store: TokenStore
+) -> None:
+    """Though it revokes the access token that the others still send."""
+    eight = workers.start(_PROCESSES, clock_stands=True)
+    assert on_all(eight, lambda worker: worker.start_get()) == {"200": _PROCESSES}
+    for worker in eight:
+        worker.advance(3600.0 - 100.0)  # the early window has opened for all, by any jitter
+    endings = on_all(eight, lambda worker: worker.start_get(3, threads=_THREADS))
+    assert endings == {"200": 3 * _PROCESSES * _THREADS}
+    assert (site.token_requests, site.refreshes, site.reuses) == (1, 1, 0)
+    assert site.generation(store.load()) == 1
