@@ -1,0 +1,148 @@
+"""djangorestframework-simplejwt, whose refresh tokens rotate and can be used once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from requests_tokenrefresh import (
+    JSONRefresh,
+    LoginRequiredError,
+    Token,
+    TokenRefreshAdapter,
+    TokenSource,
+)
+from tests.support.django_sites.simplejwt import SimpleJWTServer
+from tests.support.drives import THREADS, Renewals, drive_rounds, drive_until
+from tests.support.servers import HTTPServer
+from tests.support.wsgi import answers_of
+
+
+@dataclass(frozen=True)
+class Site:
+    """The running server, and what its clients need."""
+
+    authorization: SimpleJWTServer
+    http: HTTPServer
+
+    @property
+    def data(self) -> str:
+        return f"{self.http.url}/data"
+
+    def log_in(self) -> Token:
+        return Token.from_mapping(self.authorization.log_in(), received_at=time.time())
+
+    def refresher(self) -> JSONRefresh:
+        return JSONRefresh(f"{self.http.url}/token/refresh/")
+
+    def refresh_requests(self) -> int:
+        return sum(request.path == "/token/refresh/" for request in self.http.requests)
+
+
+@pytest.fixture
+def serve(http_server: Callable[..., HTTPServer], tmp_path: Path) -> Callable[..., Site]:
+    def start(*, lifetime: int = 3600) -> Site:
+        authorization = SimpleJWTServer(lifetime=lifetime, database=tmp_path / "database")
+        return Site(authorization, http_server(answers_of(authorization.app)))
+
+    return start
+
+
+def test_each_forced_expiry_costs_32_threads_one_refresh(serve: Callable[..., Site]) -> None:
+    site = serve()
+    refreshes: list[int] = []  # until the beginning of each round
+
+    def expire() -> None:
+        refreshes.append(site.refresh_requests())
+        site.authorization.expire_access_tokens()
+
+    source = TokenSource(
+        site.refresher(),
+        origins=[site.http.url],
+        token=site.log_in(),
+        min_refresh_interval=0,  # a round is shorter than the default
+    )
+    endings = drive_rounds(source, site.data, 3, each=2, before=expire)
+    assert endings == {200: 3 * 2 * THREADS}
+    assert [*refreshes, site.refresh_requests()] == [0, 1, 2, 3]
+
+
+def test_32_threads_outlive_tokens_of_two_seconds(serve: Callable[..., Site]) -> None:
+    """Or of hardly more than one: `exp` is in whole seconds, cut off."""
+    site = serve(lifetime=2)
+    first = site.log_in()
+    renewals = Renewals(site.refresher(), first)
+    source = TokenSource(renewals, origins=[site.http.url], token=first)
+    endings = drive_until(source, site.data, lambda: len(renewals.tokens) > 3, seconds=20)
+    assert set(endings) == {200}
+    assert site.refresh_requests() == len(renewals.asked_at) >= 3
+    # None was spent on a token that had not come to its end: to its last fifth, see `early`.
+    assert max(renewals.rests_of_life()) <= 0.2
+
+
+def test_a_refresh_token_that_comes_again_ends_the_login_of_who_sent_it(
+    serve: Callable[..., Site],
+) -> None:
+    """Whoever holds its successor goes on; 32 threads that do not ask once what became of it."""
+    site = serve()
+    refresher, token = site.refresher(), site.log_in()
+    renewed = refresher(token)
+    with pytest.raises(LoginRequiredError, match="Token is blacklisted"):
+        refresher(token)
+    renewed = refresher(renewed)
+
+    site.authorization.expire_access_tokens()
+    asked = site.refresh_requests()
+    source = TokenSource(refresher, origins=[site.http.url], token=token)
+    endings = drive_rounds(source, site.data, 1, each=1, before=lambda: None)
+    assert endings == {"LoginRequiredError": THREADS}
+    assert site.refresh_requests() == asked + 1
+    assert refresher(renewed).refresh_token != renewed.refresh_token
+
+
+def test_an_account_that_was_closed_ends_the_login(serve: Callable[..., Site]) -> None:
+    site = serve()
+    refresher, token = site.refresher(), site.log_in()
+    site.authorization.close_account()
+    with pytest.raises(LoginRequiredError, match="No active account"):
+        refresher(token)
+
+
+def says_token_not_valid(response: requests.Response) -> bool:
+    return response.status_code in (401, 403) and b"token_not_valid" in response.content
+
+
+def says_401(response: requests.Response) -> bool:
+    return response.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("page", "answer", "is_rejected"),
+    [("behind-basic", 401, says_401), ("behind-session", 403, says_token_not_valid)],
+)
+def test_a_page_that_asks_for_something_else_first_needs_a_rule(
+    serve: Callable[..., Site],
+    page: str,
+    answer: int,
+    is_rejected: Callable[[requests.Response], bool],
+) -> None:
+    site = serve()
+    source = TokenSource(
+        site.refresher(),
+        origins=[site.http.url],
+        token=site.log_in(),
+        min_refresh_interval=0,  # the token is young
+    )
+    site.authorization.expire_access_tokens()
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("http://", TokenRefreshAdapter(source))
+        assert session.get(f"{site.http.url}/{page}").status_code == answer
+        session.mount("http://", TokenRefreshAdapter(source, is_rejected=is_rejected))
+        assert session.get(f"{site.http.url}/{page}").status_code == 200
+    assert site.refresh_requests() == 1
