@@ -6,7 +6,9 @@ keeps guarding them. No error carries a token in its message, its repr or its pi
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -141,18 +143,21 @@ class InsecureTransportError(TokenRefreshError):
     """A token would have travelled over plain http to another machine (RFC 6750 section 5.3)."""
 
 
+_REFUSALS = ("invalid_grant", "interaction_required")
+
+
 def says_invalid_grant(error: Exception) -> bool:
     """Return whether another library's *error* is a refused refresh token (RFC 6749 section 5.2).
 
-    Understood are the errors of oauthlib and Authlib, whose `error` is the code, and what
-    `response.raise_for_status()` raises when the response is an error reply in JSON.
+    Understood are the errors of oauthlib and Authlib, and of a reply without a token (MSAL returns
+    error replies), whose `error` is the code; those of google-auth, which have the error reply
+    among their arguments; and what `response.raise_for_status()` raises when the response is an
+    error reply in JSON.
+    ``interaction_required`` is the same (OpenID Connect Core section 3.1.2.6): somebody has to log
+    in again.
     """
-    if getattr(error, "error", None) == "invalid_grant":
-        return True
-    if not isinstance(error, requests.HTTPError) or error.response is None:
-        return False
-    try:
-        reply = error.response.json()
-    except (requests.RequestException, ValueError, RecursionError):
-        return False
-    return isinstance(reply, dict) and reply.get("error") == "invalid_grant"
+    replies: list[object] = [{"error": getattr(error, "error", None)}, *error.args]
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        with contextlib.suppress(requests.RequestException, ValueError, RecursionError):
+            replies.append(error.response.json())
+    return any(isinstance(it, Mapping) and it.get("error") in _REFUSALS for it in replies)

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +28,29 @@ _PROOF_OF_POSSESSION = frozenset({"dpop", "mac", "pop"})
 _FIELDS = frozenset(
     {"access_token", "refresh_token", "token_type", "expires_in", "expires_at", "issued_at"}
 )
+
+# What google-auth calls them where it saves its credentials; `expiry` is that of Go's oauth2, too.
+_OTHER_NAMES = {"access_token": "token", "expires_at": "expiry"}
+
+# Saved there too. It is the client's, not the login's, and does not go into a token store.
+_NOT_KEPT = frozenset({"client_secret"})
+
+# RFC 3339 section 5.6, with the fraction and the zone optional.
+_DATE_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII | re.IGNORECASE
+)
+
+
+class NoTokenError(ValueError):
+    """A reply without an access token.
+
+    Attributes:
+        error: The code that it has instead (RFC 6749 section 5.2); None if it has none.
+    """
+
+    def __init__(self, error: object) -> None:
+        super().__init__("the token reply has no access_token")
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -87,12 +111,17 @@ class Token:
     def from_mapping(
         cls, reply: Mapping[str, Any], *, received_at: float, previous: Token | None = None
     ) -> Token:
-        """Read a token reply (RFC 6749 section 5.1) or what `to_mapping` wrote.
+        """Read a token reply (RFC 6749 section 5.1), what `to_mapping` wrote, or what another
+        library keeps: requests-oauthlib, Authlib, google-auth, MSAL.
 
         Args:
             reply: The fields of the reply. Expiry is taken from ``expires_in`` (seconds from
-                *received_at*; a number or its string), else ``expires_at`` (epoch seconds), else
-                the ``exp`` claim if the access token is a JWT (RFC 7519 section 4.1.4).
+                *received_at*; a number or its string; less than 0 if it has expired) or
+                ``expires_at`` (epoch seconds, a `datetime`, or a date and time as in RFC 3339; UTC
+                if it names no zone), else from the ``exp`` claim if the access token is a JWT (RFC
+                7519 section 4.1.4). Of the first two the earlier counts: in a reply that was kept,
+                ``expires_in`` is as old as the reply. ``token`` and ``expiry`` do for
+                ``access_token`` and ``expires_at``. A ``client_secret`` is not kept.
             received_at: Now, in epoch seconds.
             previous: The token that was refreshed: a reply without a refresh token keeps its
                 (section 6).
@@ -103,8 +132,9 @@ class Token:
         """
         if not isinstance(reply, Mapping):
             raise ValueError(f"a token reply is a mapping, got {type(reply).__name__}")
+        reply = _by_our_names(reply)
         if reply.get("access_token") is None:
-            raise ValueError("the token reply has no access_token")
+            raise NoTokenError(reply.get("error"))
         refresh_token = reply.get("refresh_token") or None
         if refresh_token is None and previous is not None:
             refresh_token = previous.refresh_token
@@ -115,7 +145,7 @@ class Token:
             token_type=reply.get("token_type") or "Bearer",
             expires_at=_expiry(reply, received_at),
             issued_at=received_at if issued_at is None else issued_at,
-            extra=reply,
+            extra={name: value for name, value in reply.items() if name not in _NOT_KEPT},
         )
 
     def to_mapping(self) -> dict[str, Any]:
@@ -146,18 +176,39 @@ def _check_secret(name: str, value: object) -> None:
         raise ValueError(f"{name} {problem} (RFC 6749 appendix A)")
 
 
+def _by_our_names(reply: Mapping[str, Any]) -> dict[str, Any]:
+    fields = dict(reply)
+    for ours, theirs in _OTHER_NAMES.items():
+        if fields.get(ours) is None and theirs in fields:
+            fields[ours] = fields.pop(theirs)
+    return fields
+
+
 def _expiry(reply: Mapping[str, Any], received_at: float) -> float | None:
     expires_in = _seconds("expires_in", reply.get("expires_in"))
-    if expires_in is not None and expires_in < 0:
-        raise ValueError(f"expires_in is negative ({expires_in:g}): the token is dead on arrival")
+    expires_at = _moment("expires_at", reply.get("expires_at"))
     if expires_in:  # 0 is how some servers say that they will not say
-        return received_at + expires_in
-    expires_at = _seconds("expires_at", reply.get("expires_at"))
+        return min(received_at + expires_in, math.inf if expires_at is None else expires_at)
     if expires_at is not None:
         return expires_at
     claim = _jwt_expiry(reply["access_token"])
     # Already past: the clocks disagree, or the reply is old. The server will tell with a 401.
     return claim if claim is not None and claim > received_at else None
+
+
+def _moment(name: str, value: object) -> float | None:
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+    date_time = _DATE_TIME.fullmatch(value) if isinstance(value, str) else None
+    if date_time is None:
+        return _seconds(name, value)
+    date, time, fraction, zone = date_time.groups()
+    zone = "+00:00" if zone in (None, "Z", "z") else zone
+    try:
+        whole = datetime.fromisoformat(f"{date}T{time}{zone}")
+    except ValueError:
+        raise ValueError(f"{name} is not a date and time that there is") from None
+    return whole.timestamp() + float(fraction or 0)
 
 
 def _seconds(name: str, value: object) -> float | None:

@@ -80,13 +80,27 @@ class AuthlibsError(Exception):
     error = "invalid_grant"
 
 
+class GoogleAuthsError(Exception):
+    """`google.auth.exceptions.RefreshError`."""
+
+    def __init__(self, *args: object, retryable: bool = False) -> None:
+        super().__init__(*args)
+
+
 @pytest.mark.parametrize(
-    "error",
-    [InvalidGrantError(), AuthlibsError(), error_reply(400, b'{"error": "invalid_grant"}')],
-    ids=["oauthlib", "authlib", "raise_for_status"],
+    "answer",
+    [
+        InvalidGrantError(),
+        AuthlibsError(),
+        GoogleAuthsError("invalid_grant: None", {"error": "invalid_grant"}, retryable=False),
+        {"error": "invalid_grant", "suberror": "bad_token"},
+        {"error": "interaction_required"},
+        error_reply(400, b'{"error": "invalid_grant"}'),
+    ],
+    ids=["oauthlib", "authlib", "google-auth", "msal", "msal's other", "raise_for_status"],
 )
-def test_invalid_grant_is_understood_from_other_libraries(error: Exception) -> None:
-    source = make_source(Refresher(error))
+def test_invalid_grant_is_understood_from_other_libraries(answer: object) -> None:
+    source = make_source(Refresher(answer))
     with pytest.raises(LoginRequiredError) as caught:
         source.refresh(source.token())
     assert caught.value.reason == "invalid_grant"
@@ -95,13 +109,25 @@ def test_invalid_grant_is_understood_from_other_libraries(error: Exception) -> N
 @pytest.mark.parametrize(
     "error",
     [
+        GoogleAuthsError("invalid_client: None", {"error": "invalid_client"}, retryable=False),
+        GoogleAuthsError("invalid_grant", ["error", "invalid_grant"]),
         error_reply(400, b'{"error": "invalid_client"}'),
+        error_reply(400, b'{"error": ["invalid_grant"]}'),
         error_reply(400, b'["invalid_grant"]'),
         error_reply(502, b"<html>"),
         requests.HTTPError("no response"),
         KeyError("access_token"),
     ],
-    ids=["another code", "a list", "html", "no response", "a bug"],
+    ids=[
+        "google-auth",
+        "no reply",
+        "another code",
+        "no code",
+        "a list",
+        "html",
+        "no response",
+        "a bug",
+    ],
 )
 def test_anything_else_a_refresher_raises_is_transient(error: Exception) -> None:
     source = make_source(Refresher(error))
@@ -128,7 +154,7 @@ def test_a_refresher_that_cannot_do_without_a_token_says_so() -> None:
 @pytest.mark.parametrize("reply", [{}, {"access_token": "a\r\nb"}, 7, {"access_token": ""}])
 def test_a_reply_without_a_usable_token_is_transient(reply: object) -> None:
     source = make_source(lambda _: reply)
-    with pytest.raises(RefreshFailedError, match="ValueError while getting a new token"):
+    with pytest.raises(RefreshFailedError, match="Error while getting a new token"):
         source.refresh(source.token())
 
 

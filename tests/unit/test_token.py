@@ -7,6 +7,8 @@ import copy
 import dataclasses
 import json
 import pickle
+import time
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from requests_tokenrefresh import Token
+from requests_tokenrefresh._token import NoTokenError
 
 NOW = 1_700_000_000.0
 
@@ -115,7 +118,9 @@ def test_a_type_that_is_no_scheme_is_refused(token_type: Any) -> None:
         ({"expires_in": 60}, NOW + 60),
         ({"expires_in": "60"}, NOW + 60),
         ({"expires_in": 0.5}, NOW + 0.5),
-        ({"expires_in": 60, "expires_at": 1}, NOW + 60),
+        ({"expires_in": -30}, NOW - 30),
+        ({"expires_in": 60, "expires_at": NOW - 1}, NOW - 1),  # a reply that was kept
+        ({"expires_in": 60, "expires_at": NOW + 90}, NOW + 60),
         ({"expires_at": NOW + 5}, NOW + 5),
         ({"expires_at": str(NOW + 5)}, NOW + 5),
         ({"expires_in": None, "expires_at": NOW + 5}, NOW + 5),
@@ -144,9 +149,47 @@ def test_a_time_that_is_no_number_is_refused(name: str, value: Any) -> None:
         read(**{name: value})
 
 
-def test_a_token_that_is_dead_on_arrival_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"expires_in is negative \(-1\)"):
-        read(expires_in=-1)
+@pytest.mark.parametrize("name", ["expires_at", "expiry"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2023-11-14T22:13:20.25Z",
+        "2023-11-14 22:13:20.250000",
+        "2023-11-14t22:13:20.250000000z",
+        "2023-11-15T00:13:20.25+02:00",
+        datetime(2023, 11, 14, 22, 13, 20, 250_000),
+        datetime(2023, 11, 15, 0, 13, 20, 250_000, timezone(timedelta(hours=2))),
+    ],
+)
+def test_expiry_may_be_a_date_and_time(name: str, moment: object) -> None:
+    assert read(**{name: moment}).expires_at == NOW + 0.25
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone is the system's")
+def test_a_date_and_time_without_a_zone_is_in_utc_everywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        moments = [datetime(2023, 11, 14, 22, 13, 20), "2023-11-14T22:13:20"]
+        read_as = [read(expires_at=moment).expires_at for moment in moments]
+    time.tzset()
+    assert read_as == [NOW, NOW]
+
+
+@pytest.mark.parametrize(
+    "value", ["2023-13-14T22:13:20Z", "2023-11-14T22:61:20Z", "2023-11-14T22:13:20+25:00"]
+)
+def test_a_date_and_time_that_there_is_not_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="expires_at is not a date and time that there is"):
+        read(expires_at=value)
+
+
+@pytest.mark.parametrize("value", ["2023-11-14", "2023-11-14T22:13Z", "2023-11-14T22:13:20Z\n"])
+def test_half_a_date_and_time_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="expires_at is not a number of seconds"):
+        read(expires_at=value)
 
 
 def test_the_lifetime_is_from_issue_to_expiry() -> None:
@@ -184,6 +227,33 @@ def test_what_else_a_reply_carries_is_kept() -> None:
     assert dict(token.extra) == {"scope": "a b", "id_token": "i"}
 
 
+def test_what_google_auth_saves_is_read() -> None:
+    saved = {
+        "token": "a",
+        "refresh_token": "r",
+        "client_secret": "of the client",
+        "scopes": ["x"],
+        "expiry": "2023-11-14T22:13:20Z",
+    }
+    token = Token.from_mapping(saved, received_at=NOW - 60)
+    assert token == Token("a", "r")
+    assert token.expires_at == NOW
+    assert dict(token.extra) == {"scopes": ["x"]}
+
+
+def test_our_names_come_first() -> None:
+    token = read(token="b", expires_at=NOW + 5, expiry=NOW + 7)
+    assert (token.access_token, token.expires_at) == ("a", NOW + 5)
+    assert dict(token.extra) == {"token": "b", "expiry": NOW + 7}
+
+
+def test_an_error_reply_keeps_its_code() -> None:
+    reply = {"error": "invalid_grant", "error_description": "a-secret"}
+    with pytest.raises(NoTokenError, match="has no access_token") as caught:
+        Token.from_mapping(reply, received_at=NOW)
+    assert caught.value.error == "invalid_grant"
+
+
 def test_extra_cannot_contradict_the_fields() -> None:
     token = Token("a", extra={"access_token": "b", "expires_in": -1, "scope": "x"})
     assert token.to_mapping() == {"access_token": "a", "token_type": "Bearer", "scope": "x"}
@@ -194,12 +264,13 @@ json_values = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=5,
 )
-fields = st.sampled_from(
+fields = st.sampled_from(["token", "expiry", "error"]) | st.sampled_from(
     ["access_token", "refresh_token", "token_type", "expires_in", "expires_at", "issued_at", "x"]
 )
+moments = st.datetimes(timezones=st.none() | st.timezones()).map(str)
 
 
-@given(st.dictionaries(fields, json_values))
+@given(st.dictionaries(fields, json_values | moments))
 def test_any_reply_is_a_token_or_a_value_error(reply: dict[str, Any]) -> None:
     try:
         token = Token.from_mapping(reply, received_at=NOW)
