@@ -41,7 +41,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ._errors import (
@@ -78,7 +78,7 @@ _log = logging.getLogger("requests_tokenrefresh")
 _FIRST_BACKOFF = 0.5  # seconds; doubles with every failure in a row
 _LONGEST_BACKOFF = 30.0  # seconds
 _FIRST_AWAKE = 4  # waiters that a landing wakes; each of them wakes the next
-_LOOK_AGAIN = 1.0  # seconds after a save failed, a sibling was found refreshing, or the login ended
+_LOOK_AGAIN = 1.0  # seconds until a store that was busy, failed or held nothing new is tried again
 
 
 class _Ready(NamedTuple):
@@ -102,7 +102,7 @@ class _Flight:
         self.replaces = replaces
         self.leader = threading.get_ident()
         self.brought: Token | None = None  # the new one, before it is saved; by the leader only
-        self.over: Token | None = None  # what that takes the place of
+        self.ancestor: Token | None = None  # the stored one that this was made from, if any
         self.token: Token | None = None  # the new one, saved; the trial may still be on
         self.trial_ends = math.inf  # in seconds of the monotonic clock
         self.error: TokenRefreshError | None = None
@@ -213,20 +213,24 @@ class TokenSource:
         self._failure: TokenRefreshError | None = None  # the last of them
         self._retry_at = -math.inf  # in monotonic seconds; before it nobody asks again
         self._unsaved: Token | None = None  # the current one, as long as save() fails
-        # What it takes the place of, if nothing newer is stored; None: whatever is stored.
-        self._unsaved_over: Token | None = None
+        # The stored one that it takes the place of; None: whatever is stored.
+        self._unsaved_ancestor: Token | None = None
         self._look_beside_at = -math.inf  # in monotonic seconds; when nothing else helps
 
         # The current one, if a refresh brought it; what was stored or passed in may be any age.
         self._issued: Token | None = None
-        # The thread inside the store's lock, by its ident: it holds it for this whole process.
-        self._in_turn: int | None = None
-
-        # Touched by the leader, login() and logout(): whether the store is known to have held this
-        # login, and not known to be rid of it.
-        self._in_store = False
-        # Guarded by _turn too; for the first flight, if the store holds nothing.
+        # Whether the store has held a login: if it is empty then, somebody else has ended it. One
+        # that comes by login() is not looked for there before it has been saved.
+        self._was_stored = False
+        # While the login is over: whether the store may hold it still, so that a look would undo a
+        # logout or a refusal.
+        self._may_linger = False
+        # For the first flight, if the store holds nothing.
         self._seed = None if token is None else self._read(token, previous=None)
+
+        # Written by its leader: the flight inside the store's lock, which that holds for this whole
+        # process, also when login() or logout() has taken the flight's place.
+        self._in_turn: _Flight | None = None
 
         _sources.add(self)
 
@@ -311,7 +315,6 @@ class TokenSource:
         with self._turn:
             flight = self._flight
             self._over = None
-            self._in_store = False
             self._make_current(fresh, unsaved=fresh)
             self._make_ready()
             if flight is not None:
@@ -333,7 +336,7 @@ class TokenSource:
         )
         with self._turn:
             ended = self._end_login(error)
-            self._in_store = True  # or may be: this process need not have looked yet
+            self._may_linger = True
         try:
             self._settle_store()
         finally:
@@ -400,9 +403,9 @@ class TokenSource:
                 reason="trial_refused",
             )
             self._end_login(error)
-            self._in_store = True
-            over = self._unsaved_over
-        self._forget(token, over)
+            self._may_linger = True
+            ancestor = self._unsaved_ancestor
+        self._forget(token, ancestor)
         self._announce_logout(error)
         raise copy.copy(error) from error
 
@@ -418,11 +421,11 @@ class TokenSource:
 
     def refreshing_here(self) -> bool:
         """Return whether this very thread is inside the refresher (or the store)."""
-        flight = self._flight
         here = threading.get_ident()
-        return self._in_turn == here or (
-            flight is not None and flight.token is None and flight.leader == here
-        )
+        flight, in_turn = self._flight, self._in_turn
+        if in_turn is not None and in_turn.leader == here:
+            return True
+        return flight is not None and flight.token is None and flight.leader == here
 
     def tell(self, event: Callable[..., Event], **facts: Any) -> None:
         """Tell the listeners of *event*, which happens now on this thread."""
@@ -485,24 +488,16 @@ class TokenSource:
 
     def _look_for_a_siblings_token(self) -> None:
         """While the login is over, or refreshing fails: go on with what another process has stored
-        since.
-
-        Not if the store may still hold the login that is over, or a leader here save it again.
-        """
+        since, looking for it once a second."""
         over, failure = self._over, self._failure
-        if not self._store.shared or (over is failure is None) or (over and self._in_store):
-            return
-        if self._in_turn is not None:
+        if (over is None and failure is None) or not self._store.shared:
             return
         with self._turn:
-            backs_off = self._good_token() is None and self._back_off_ends_in() > 0
-            if over is None and (not backs_off or self._unsaved is not None):
-                return
-            if self._monotonic() < self._look_beside_at:
+            if not self._look_may_help() or self._monotonic() < self._look_beside_at:
                 return
             self._look_beside_at = self._monotonic() + _LOOK_AGAIN
         try:
-            stored = self._store.load()
+            stored = self._load()
         except Exception as error:
             _log.warning("cannot see what another process has stored: %s", _told(error))
             return
@@ -514,7 +509,6 @@ class TokenSource:
             if over is None and not self._is_news(stored, self._token):
                 return
             self._over = None
-            self._in_store = True
             self._make_current(stored, unsaved=None)
             self._make_ready()
         if over is not None:
@@ -523,9 +517,8 @@ class TokenSource:
     def _newest(self, flight: _Flight) -> Token | None:
         """Return what *flight* brought, or what has come after it; None if that is on its way."""
         ready = self._ready
-        if flight.token is None or ready is not None:
-            expired = ready is None or self._counts_as_expired(ready.token)
-            return None if ready is None or expired else ready.token
+        if ready is not None:
+            return None if self._counts_as_expired(ready.token) else ready.token
         replaced = flight.token is not self._token or flight.token is self._rejected
         return None if replaced else flight.token
 
@@ -597,7 +590,7 @@ class TokenSource:
                 self._look_at = self._clock() + _LOOK_AGAIN
             if flight.token is None and flight.brought is not None:
                 # It exists nowhere else, as far as is known.
-                self._make_current(flight.brought, unsaved=flight.brought, over=flight.over)
+                self._make_current(flight.brought, unsaved=flight.brought, ancestor=flight.ancestor)
                 self._issued = flight.brought
             self._land(flight)
 
@@ -611,7 +604,7 @@ class TokenSource:
             with self._store.lock(0.0 if flight.why == "early" else self._wait_timeout):
                 if flight is not self._flight:
                     return "discarded"  # ... while the lock was somebody else's: nothing is ours
-                self._in_turn = threading.get_ident()
+                self._in_turn = flight
                 try:
                     outcome = self._refresh_in_turn(flight)
                 finally:
@@ -624,7 +617,7 @@ class TokenSource:
         except Exception as error:
             if flight.why == "early" and isinstance(error, StoreLockTimeoutError):
                 outcome = "skipped"  # a sibling is refreshing
-            elif self._adopted_after_all(flight):
+            elif self._adopt_after_all(flight):
                 outcome = "adopted"
             elif not self._fail_for_now(flight, _told(error)) and outcome == "transient":
                 outcome = "discarded"
@@ -637,34 +630,19 @@ class TokenSource:
         if not self._store.shared or self._unsaved is not None:
             return False
         try:
-            stored = self._load(flight)
+            stored = self._load()
         except StoreDataLostError:
             return False
         if stored is None or not self._is_news(stored, flight.replaces):
             return False
-        return self._publish(flight, stored, unsaved=None, issued=False)
+        return self._adopt(flight, stored) == "adopted"
 
-    def _adopted_after_all(self, flight: _Flight) -> bool:
+    def _adopt_after_all(self, flight: _Flight) -> bool:
         """Adopt what a sibling has left in the store while this flight was failing."""
         try:
             return flight.token is None and self._adopt_at_a_glance(flight)
         except Exception:
             return False  # the flight has failed already, for a better reason
-
-    def _load(self, flight: _Flight) -> Token | None:
-        stored = self._store.load()
-        with self._turn:
-            if stored is not None and flight is self._flight:  # else it may be of an older login
-                self._in_store = True
-        return stored
-
-    def _put_right(self, flight: _Flight) -> None:
-        # A child that was forked in here is in nobody's turn.
-        if self._in_turn is not None and flight is not self._flight and flight.token is None:
-            # login() or logout() took its place, and is newer than what was written here,
-            # unless the store itself has seen to that.
-            with suppress(StoreLockLostError):
-                self._write_current()
 
     def _refresh_in_turn(self, flight: _Flight) -> str:
         """Adopt what a sibling has left in the store, else refresh; save, then publish."""
@@ -674,27 +652,25 @@ class TokenSource:
         if basis is not None and self._is_news(basis, flight.replaces):
             # The login to start with is in no store yet.
             saved = basis is not self._seed or self._try_to_save(basis)
-            unsaved = None if saved else basis
-            published = self._publish(flight, basis, unsaved=unsaved, issued=False)
-            return "adopted" if published else "discarded"
+            return self._adopt(flight, basis, unsaved=None if saved else basis)
         if flight.why == "early" and self._clock() < self._early_from:
             return "skipped"  # saving was what this one was for
         never_saved = basis is not None and basis is self._unsaved
-        over = self._unsaved_over if never_saved else basis
+        ancestor = self._unsaved_ancestor if never_saved else basis
         token, outcome = self._renewed(flight, basis)
-        if outcome != "adopted":
-            flight.brought, flight.over = token, over
+        if outcome == "adopted":
+            return self._adopt(flight, token)
+        flight.brought, flight.ancestor = token, ancestor
         if flight is not self._flight:
             return "discarded"
-        unsaved = None
-        if outcome != "adopted":
-            # The server may revoke the whole login when it sees an old refresh token again (RFC
-            # 9700 section 4.14.2), so the new one is saved before anybody can use it.
-            kept, unsaved = self._keep(flight, token, over)
-            if kept is not token:
-                token, outcome = kept, "adopted"
-        issued = outcome != "adopted"
-        published = self._publish(flight, token, unsaved=unsaved, over=over, issued=issued)
+        # The server may revoke the whole login when it sees an old refresh token again (RFC 9700
+        # section 4.14.2), so the new one is saved before anybody can use it.
+        saved = self._try_to_save(token)
+        newer = None if saved else self._newer_after_all(token, ancestor)
+        if newer is not None:
+            return self._adopt(flight, newer)
+        unsaved = None if saved else token
+        published = self._publish(flight, token, unsaved=unsaved, ancestor=ancestor, issued=True)
         return outcome if published else "discarded"
 
     def _basis(self, flight: _Flight) -> Token | None:
@@ -703,14 +679,14 @@ class TokenSource:
         pending = self._unsaved
         if pending is not None:
             try:
-                newer = self._newer_in_store(flight, pending, self._unsaved_over)
+                newer = self._newer_in_store(pending, self._unsaved_ancestor)
             except StoreDataLostError:
                 newer = None
             if newer is None:
                 self._try_to_save(pending)
             return newer or pending
         try:
-            stored = self._load(flight)
+            stored = self._load()
         except StoreDataLostError:
             basis = flight.replaces or self._seed
             if basis is None or basis.refresh_token is None:
@@ -724,37 +700,39 @@ class TokenSource:
             return flight.replaces or self._seed
         return stored
 
-    def _keep(
-        self, flight: _Flight, token: Token, over: Token | None
-    ) -> tuple[Token, Token | None]:
-        """Save *token*; return the token to go on with, and again if it is in no store."""
-        if self._try_to_save(token):
-            return token, None
+    def _newer_in_store(self, ours: Token, ancestor: Token | None) -> Token | None:
+        """Return what a sibling has stored that is newer than *ours*, which could not be saved.
+
+        *ours* takes the place of its *ancestor*, None if that is whatever is stored: a login.
+        Anything else has come after it. Clocks do not tell: those of two machines may disagree.
+        """
+        if ancestor is None:
+            return None
+        stored = self._load()
+        if stored is None:
+            self._raise_if_emptied()
+        return None if stored in (ours, ancestor) else stored
+
+    def _newer_after_all(self, ours: Token, ancestor: Token | None) -> Token | None:
+        """As `_newer_in_store`; None if the store does not answer: it is asked again before *ours*
+        is saved."""
         try:
-            newer = self._newer_in_store(flight, token, over)
+            return self._newer_in_store(ours, ancestor)
         except LoginRequiredError:
             raise
         except Exception:
-            newer = None  # looked for again before *token* is saved
-        return (token, token) if newer is None else (newer, None)
-
-    def _newer_in_store(self, flight: _Flight, ours: Token, over: Token | None) -> Token | None:
-        """Return what a sibling has stored that is newer than *ours*, which could not be saved.
-
-        *over* is what *ours* takes the place of, None if that is whatever is stored: a login.
-        Anything else has come after it. Clocks do not tell: those of two machines may disagree.
-        """
-        if over is None:
             return None
-        stored = self._load(flight)
-        if stored is None:
-            self._raise_if_emptied()
-        return None if stored in (ours, over) else stored
+
+    def _load(self) -> Token | None:
+        stored = self._store.load()
+        if stored is not None:
+            with self._turn:
+                self._was_stored = True
+        return stored
 
     def _raise_if_emptied(self) -> None:
-        if not self._in_store:
+        if not self._was_stored:
             return
-        self._in_store = False
         raise LoginRequiredError(
             "the token store has been emptied by another process, which ended the login; "
             "call login() with a new token",
@@ -772,12 +750,11 @@ class TokenSource:
         try:
             return self._ask(functools.partial(self._refresher, basis), basis), "refreshed"
         except LoginRequiredError as refusal:
-            rotated = None if basis is None else self._after_refusal(basis, refusal)
+            rotated = None if basis is None else self._after_refusal(flight, basis, refusal)
             if rotated is not None:
                 return rotated, "adopted"
-            if self._log_in is None or flight is not self._flight:
+            if self._log_in is None or not self._drop_token(flight):
                 raise
-        self._drop_token(flight)  # whatever becomes of login(), this one is not tried again
         return self._ask(self._log_in, None), "logged_in"
 
     def _ask(
@@ -806,19 +783,22 @@ class TokenSource:
         _log.warning("a new token has expired on arrival: do the clocks disagree? Using it anyway")
         return dataclasses.replace(token, expires_at=None)
 
-    def _after_refusal(self, basis: Token, refusal: LoginRequiredError) -> Token | None:
+    def _after_refusal(
+        self, flight: _Flight, basis: Token, refusal: LoginRequiredError
+    ) -> Token | None:
         """Return what a sibling that does not use our lock has rotated to, or clear the store."""
         try:
-            stored = self._store.load()
+            stored = self._load()
             never_saved = basis is self._unsaved
-            if stored == basis or (never_saved and self._unsaved_over in (None, stored)):
+            if stored == basis or (never_saved and self._unsaved_ancestor in (None, stored)):
                 # So that siblings learn it without asking the server again.
                 self._store.clear()
                 stored = None
-            self._in_store = stored is not None
         except Exception as error:
             # Whatever the store raises, the refusal stands: the server is not asked again.
-            self._in_store = True  # or may be
+            with self._turn:
+                if flight is self._flight:
+                    self._may_linger = True
             _log.warning("the login is over, but the store still says otherwise: %s", _told(error))
             return None
         if stored is None:
@@ -829,20 +809,24 @@ class TokenSource:
             ) from refusal
         return stored
 
+    def _adopt(self, flight: _Flight, token: Token, *, unsaved: Token | None = None) -> str:
+        published = self._publish(flight, token, unsaved=unsaved, issued=False)
+        return "adopted" if published else "discarded"
+
     def _publish(
         self,
         flight: _Flight,
         token: Token,
         *,
         unsaved: Token | None,
-        over: Token | None = None,
+        ancestor: Token | None = None,
         issued: bool,
     ) -> bool:
         """Make *token* current, unless `login()` or `logout()` took the flight's place."""
         with self._turn:
             if flight is not self._flight:
                 return False
-            self._make_current(token, unsaved=unsaved, over=over)
+            self._make_current(token, unsaved=unsaved, ancestor=ancestor)
             self._issued = token if issued else None
             # An adopted one has an age already; a login's is anybody's guess.
             self._born = self._monotonic() - max(0.0, self._clock() - (token.issued_at or 0.0))
@@ -863,7 +847,7 @@ class TokenSource:
                 flight.error = error
                 if self._store.shared:  # others use it too: spare it
                     self._failure = error
-                    self._retry_at = self._monotonic() + _LOOK_AGAIN
+                    self._retry_at = self._look_beside_at = self._monotonic() + _LOOK_AGAIN
                 self._land(flight)
                 return True
             self._end_login(error)
@@ -893,11 +877,17 @@ class TokenSource:
                 self._look_at = self._clock() + _LOOK_AGAIN
             self._land(flight)
 
-    def _drop_token(self, flight: _Flight) -> None:
+    def _drop_token(self, flight: _Flight) -> bool:
+        """Forget a refused token: whatever becomes of the unattended login, it is not tried again.
+
+        Return whether there is to be one: not after `login()` or `logout()`.
+        """
         with self._turn:
-            if flight is self._flight:
-                self._token = self._unsaved = self._seed = self._ready = None
-                self._in_store = False
+            if flight is not self._flight:
+                return False
+            self._token = self._unsaved = self._seed = self._ready = None
+            self._was_stored = False
+            return True
 
     def _try_to_save(self, token: Token) -> bool:
         try:
@@ -913,23 +903,13 @@ class TokenSource:
 
     def _saved(self, token: Token) -> None:
         with self._turn:
-            self._in_store = True
+            self._was_stored = True
+            if self._over is not None:  # logout() has come meanwhile
+                self._may_linger = True
             if self._unsaved is token:
                 self._unsaved = None
                 self._look_at = self._early_from
                 self._make_ready()
-
-    def _write_current(self) -> None:
-        while True:
-            token = self._token
-            if token is None:
-                self._store.clear()
-                self._in_store = False
-            else:
-                self._store.save(token)
-                self._saved(token)
-            if token is self._token:  # else somebody else's write may have come before this one
-                return
 
     def _settle_store(self) -> None:
         """Make the store hold what `login()` or `logout()` has just made current.
@@ -938,24 +918,53 @@ class TokenSource:
         it, and the leader puts right what it may write afterwards. One that still queues for it
         holds nothing, and a sibling may be about to save.
         """
-        ours = self._in_turn is not None
+        beside = self._in_turn
         try:
-            with nullcontext() if ours else self._store.lock(self._wait_timeout):
-                self._write_current()
+            if beside is not None:
+                written = self._write_current()
+                in_turn = self._in_turn
+                if in_turn is beside or (in_turn is None and written is self._token):
+                    return
+                # That leader has left, and the next one has saved, perhaps before a slow write.
+            with self._store.lock(self._wait_timeout):
+                if beside is None or self._store.load() == written:
+                    self._write_current()
         except TokenRefreshError:
             raise
         except Exception as error:
             raise _as_store_error(error) from error
 
-    def _forget(self, token: Token, over: Token | None) -> None:
-        """Clear the store of *token*, or of what it took the place of if it never got there."""
+    def _put_right(self, flight: _Flight) -> None:
+        """Make the store hold what `login()` or `logout()` made current while *flight* was in turn.
+
+        That is newer than what was written here, unless the store itself has seen to it.
+        """
+        # A child that was forked in here is in nobody's turn.
+        if self._in_turn is flight and flight is not self._flight and flight.token is None:
+            with suppress(StoreLockLostError):
+                self._write_current()
+
+    def _write_current(self) -> Token | None:
+        while True:
+            token = self._token
+            if token is None:
+                self._store.clear()
+                with self._turn:
+                    self._may_linger = False
+            else:
+                self._store.save(token)
+                self._saved(token)
+            if token is self._token:  # else somebody else's write may have come before this one
+                return token
+
+    def _forget(self, token: Token, ancestor: Token | None) -> None:
+        """Clear the store of *token*, or of its ancestor if it never got there."""
         try:
             with self._store.lock(self._wait_timeout):
-                if self._store.load() in (token, over):
+                if self._store.load() in (token, ancestor):
                     self._store.clear()
-            with self._turn:
-                if self._token is None:  # else login() has come meanwhile
-                    self._in_store = False
+                with self._turn:
+                    self._may_linger = False
         except Exception as error:
             _log.warning("the login is over, but the store still says otherwise: %s", _told(error))
 
@@ -1010,13 +1019,14 @@ class TokenSource:
         return True
 
     def _make_current(
-        self, token: Token, *, unsaved: Token | None, over: Token | None = None
+        self, token: Token, *, unsaved: Token | None, ancestor: Token | None = None
     ) -> None:
         self._token = token
         self._ready = None  # until it lands: what it held is old
         self._born = -math.inf
         self._seed = self._rejected = self._issued = None
-        self._unsaved, self._unsaved_over = unsaved, over
+        self._unsaved, self._unsaved_ancestor = unsaved, ancestor
+        self._may_linger = False
         self._failures, self._failure, self._retry_at = 0, None, -math.inf
         self._early_from = self._look_at = self._early_window_opens(token)
         if unsaved is not None:
@@ -1034,6 +1044,15 @@ class TokenSource:
             self._rejected = token
             self._make_ready()
             self._end_trial(token)
+
+    def _look_may_help(self) -> bool:
+        """Return whether a token of another process would be news."""
+        if self._in_turn is not None:
+            return False  # its leader may be about to save a token of the login that is over
+        if self._over is not None:
+            return not self._may_linger
+        backs_off = self._good_token() is None and self._back_off_ends_in() > 0
+        return backs_off and self._unsaved is None
 
     def _good_token(self) -> Token | None:
         """Return the current token if nobody has to wait for another."""

@@ -1,0 +1,125 @@
+"""Nobody is left behind, and no token is lost: interrupts and forks around what a store does."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+
+from requests_tokenrefresh import (
+    FileTokenStore,
+    LoginRequiredError,
+    StoreUnavailableError,
+    Token,
+)
+from tests.support.logins import Clock, Refresher, make_source
+from tests.support.troubled_store import Store, siblings
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def fork() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: the point here
+        return os.fork()
+
+
+def test_an_interrupt_after_a_failed_save_does_not_lose_the_new_token() -> None:
+    store, refresher = Store(), Refresher()
+    source = make_source(refresher, store=store)
+    old = source.token()
+    store.before["save"] = lambda: store.before.update(load=interrupt)
+    store.fails["save"] = StoreUnavailableError("down")
+    with pytest.raises(KeyboardInterrupt):
+        source.refresh(old)
+    assert source.refresh(old).access_token == "access-1"
+    assert len(refresher.calls) == 1
+
+
+def test_the_new_token_of_an_interrupted_leader_yields_to_what_has_been_stored_since() -> None:
+    clock, store = Clock(), Store()
+    source = make_source(store=store, clock=clock)
+    store.before["save"] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        source.refresh(source.token())
+    store.save(siblings())
+    clock.advance(1)
+    source.token()
+    assert source.token() == store.load() == siblings()
+
+
+def test_the_new_token_of_an_interrupted_leader_was_issued_and_is_no_old_one() -> None:
+    store = Store()
+    source = make_source(store=store)
+    store.before["save"] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        source.refresh(source.token())
+    with pytest.raises(LoginRequiredError, match="refused it at its first use"):
+        source.refuse(source.token())
+
+
+def test_an_interrupt_of_a_displaced_leaders_last_write_leaves_no_turn_behind() -> None:
+    store = Store()
+
+    def log_in() -> None:
+        source.login("newer")
+        store.before["save"] = interrupt
+
+    source = make_source(Refresher(log_in), store=store)
+    with pytest.raises(KeyboardInterrupt):
+        source.refresh(source.token())
+    assert not source.refreshing_here()
+    store.patience.clear()
+    source.login("newest")
+    assert store.patience == [30.0]  # beside a leader it would take no lock
+
+
+@needs_fork
+def test_a_child_forked_by_the_refresher_does_not_put_the_spent_token_back(tmp_path: Path) -> None:
+    store = FileTokenStore(tmp_path / "token.json")
+    parent, saved, forked = os.getpid(), os.pipe(), list[int]()
+
+    def refresh(_token: Token | None) -> str:
+        forked.append(fork())
+        if os.getpid() == parent:
+            return "new"
+        os.close(saved[1])
+        os.read(saved[0], 1)  # until the parent has saved
+        raise SystemExit
+
+    source = make_source(refresh, store=store)
+    try:
+        source.refresh(source.token())
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+    for end in saved[::-1]:
+        os.close(end)
+    assert os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]) == 0
+    assert store.load() == Token("new", "refresh-0")
+
+
+@needs_fork
+def test_a_child_saves_what_its_parent_could_not() -> None:
+    clock, store = Clock(), Store()
+    source = make_source(store=store, clock=clock)
+    store.fails["save"] = StoreUnavailableError("down")
+    source.refresh(source.token())
+    source._look_at = float("inf")  # as while a thread of the parent is about to
+    source._make_ready()
+    child = fork()
+    if child == 0:
+        stored = None
+        try:
+            store.fails.clear()
+            source.token()
+            stored = store.load()
+        finally:
+            os._exit(0 if stored == Token("access-1", "refresh-1") else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

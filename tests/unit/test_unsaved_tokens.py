@@ -1,0 +1,310 @@
+"""A new token that could not be saved: it is in memory only, and its refresh token nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from requests_tokenrefresh import (
+    LoginRequiredError,
+    RefreshFailedError,
+    StoreDataLostError,
+    StoreLockLostError,
+    StoreUnavailableError,
+    Token,
+    TokenSource,
+)
+from requests_tokenrefresh.events import RefreshEnded
+from tests.support.logins import START, Clock, Heard, Refresher, make_source
+from tests.support.threads import run_together
+from tests.support.troubled_store import Store, siblings
+
+DOWN = StoreUnavailableError("down")
+REFUSED = LoginRequiredError("refused", reason="invalid_grant")
+
+
+def outcomes(heard: Heard) -> list[str]:
+    return [event.outcome for event in heard.of(RefreshEnded)]  # type: ignore[attr-defined]
+
+
+def unsaved(
+    store: Store, clock: Clock, refresher: Refresher, *, trial: bool = False, **options: Any
+) -> TokenSource:
+    """Return a source whose ``access-1`` is in no store, one second before it tries again."""
+    source = make_source(refresher, store=store, clock=clock, **options)
+    store.fails["save"] = DOWN
+    clock.advance(60)
+    renew = source.reject if trial else source.refresh
+    assert renew(source.token()).access_token == "access-1"
+    del store.fails["save"]
+    return source
+
+
+# -- what it replaces, and what replaces it ----
+
+
+def test_a_token_that_could_not_be_saved_replaces_the_one_it_was_made_from() -> None:
+    """By whatever clock that one was issued."""
+    clock, store = Clock(), Store()
+    store.save(Token("access-0", "refresh-0", issued_at=START + 300, expires_at=START + 3600))
+    source = unsaved(store, clock, Refresher(), logged_in=False)
+    clock.advance(1)
+    source.token()
+    assert store.load() == Token("access-1", "refresh-1")
+
+
+def test_two_in_a_row_that_could_not_be_saved_replace_the_one_before_them() -> None:
+    clock, store = Clock(), Store()
+    store.save(Token("access-0", "refresh-0", issued_at=START + 300, expires_at=START + 3600))
+    source = unsaved(store, clock, Refresher(), logged_in=False)
+    store.fails["save"] = DOWN
+    assert source.refresh(source.token()).access_token == "access-2"
+    del store.fails["save"]
+    clock.advance(1)
+    source.token()
+    assert source.token().access_token == "access-2"
+    assert store.load() == Token("access-2", "refresh-2")
+
+
+def test_one_that_was_saved_although_the_store_failed_yields_to_what_came_after_it() -> None:
+    """The answer of the store was lost, and the clock of the sibling is behind."""
+    clock, store = Clock(), Store()
+    source = make_source(store=store, clock=clock)
+
+    def lose_the_answer() -> None:
+        raise DOWN
+
+    store.after["save"] = lose_the_answer
+    assert source.refresh(source.token()) == store.load() == Token("access-1", "refresh-1")
+    later = Token("later", "refresh-l", issued_at=START - 300, expires_at=START + 3300)
+    store.save(later)
+    clock.advance(1)
+    source.token()
+    assert source.token() == store.load() == later
+
+
+def test_a_store_that_does_not_answer_is_asked_again_before_it_is_saved() -> None:
+    clock, store = Clock(), Store()
+    source = unsaved(store, clock, Refresher())
+    store.save(siblings())
+    store.fails["load"] = DOWN
+    clock.advance(1)
+    assert source.token().access_token == "access-1"
+    store.fails.clear()
+    assert store.load() == siblings()
+    clock.advance(30)
+    source.token()
+    assert source.token() == store.load() == siblings()
+
+
+def test_one_whose_store_did_not_even_answer_is_in_use_all_the_same() -> None:
+    store = Store()
+    source = make_source(store=store)
+    old = source.token()
+    store.after["load"] = lambda: store.before.update(save=lambda: store.fails.update(load=DOWN))
+    store.fails["save"] = DOWN
+    assert source.refresh(old).access_token == "access-1"
+
+
+def test_a_token_that_could_not_be_saved_yields_to_a_newer_login() -> None:
+    clock, store, refresher = Clock(), Store(), Refresher()
+    source = unsaved(store, clock, refresher)
+    store.save(Token("newer", "refresh-n", issued_at=clock() + 0.5, expires_at=clock() + 3600))
+    clock.advance(1)
+    source.token()
+    assert source.token().access_token == "newer"
+    assert store.load().access_token == "newer"  # type: ignore[union-attr]
+    assert len(refresher.calls) == 1
+
+
+def test_a_newer_login_that_has_expired_meanwhile_is_what_to_refresh_with() -> None:
+    clock, store, refresher = Clock(), Store(), Refresher()
+    source = unsaved(store, clock, refresher)
+    newer = Token("newer", "refresh-n", issued_at=clock() + 0.5, expires_at=clock() + 1)
+    store.save(newer)
+    clock.advance(10)
+    assert source.refresh(source.token()).access_token == "access-2"
+    assert refresher.calls[1] == newer
+
+
+def test_a_token_that_could_not_be_saved_does_not_undo_a_logout_elsewhere() -> None:
+    clock, store = Clock(), Store()
+    source = unsaved(store, clock, Refresher())
+    store.clear()
+    clock.advance(1)
+    with pytest.raises(LoginRequiredError, match="emptied by another process"):
+        source.token()
+    assert store.load() is None
+
+
+def test_a_login_that_could_not_be_saved_needs_no_login_in_the_store() -> None:
+    clock, store = Clock(), Store()
+    source = make_source(store=store, clock=clock)
+    store.clear()
+    store.fails["save"] = DOWN
+    with pytest.raises(StoreUnavailableError):
+        source.login("ours")
+    del store.fails["save"]
+    clock.advance(1)
+    assert source.token().access_token == "ours"
+    assert store.load() == Token("ours")
+
+
+def test_a_login_that_could_not_be_saved_replaces_a_refresh_of_the_one_before() -> None:
+    clock, store = Clock(), Store()
+    source = make_source(store=store, clock=clock)
+    store.fails["save"] = DOWN
+    with pytest.raises(StoreUnavailableError):
+        source.login("ours")
+    del store.fails["save"]
+    store.save(Token("newer", "refresh-n", issued_at=clock() + 0.5, expires_at=clock() + 3600))
+    clock.advance(1)
+    source.token()
+    assert source.token() == store.load() == Token("ours")
+
+
+def test_a_login_that_could_not_be_saved_beside_a_leader_outlives_a_logout_elsewhere() -> None:
+    """That leader has seen the login before it in the store; this one was never there."""
+    clock, store = Clock(), Store()
+    source = make_source(store=store, clock=clock)
+    old = source.token()
+
+    def log_in() -> None:
+        store.fails["save"] = DOWN
+        assert isinstance(run_together(1, lambda: source.login("ours"))[0].error, type(DOWN))
+
+    store.before["lock"] = lambda: store.after.update(load=log_in)
+    assert source.refresh(old) == Token("ours")
+    store.clear()
+    del store.fails["save"]
+    clock.advance(1)
+    source.token()
+    assert source.token() == store.load() == Token("ours")
+
+
+# -- when it is refused ----
+
+
+def test_one_that_is_refused_at_its_trial_takes_the_spent_one_before_it_along() -> None:
+    clock, store, refresher = Clock(), Store(), Refresher()
+    source = unsaved(store, clock, refresher, trial=True)
+    with pytest.raises(LoginRequiredError):
+        source.refuse(source.token())
+    assert store.load() is None
+    clock.advance(1)
+    with pytest.raises(LoginRequiredError):
+        source.token()
+    assert len(refresher.calls) == 1
+
+
+def test_a_login_that_is_refused_unsaved_does_not_bring_back_the_one_before_it() -> None:
+    clock, store = Clock(), Store()
+    store.save(siblings())
+    source = make_source(Refresher(REFUSED), store=store, clock=clock, logged_in=False)
+    store.fails["save"] = DOWN
+    with pytest.raises(StoreUnavailableError):
+        source.login("ours")
+    with pytest.raises(LoginRequiredError):
+        source.refresh(source.token())
+    clock.advance(1)
+    with pytest.raises(LoginRequiredError):
+        source.token()
+    assert store.load() is None
+
+
+@pytest.mark.parametrize("healed", [False, True])
+def test_one_that_is_refused_is_neither_used_nor_saved_again_whatever_becomes_of_login(
+    healed: bool,
+) -> None:
+    clock, store, refresher = Clock(), Store(), Refresher(None, REFUSED)
+    logins = Refresher(OSError("unreachable"), "fresh")
+    source = unsaved(store, clock, refresher, login=logins)
+    store.fails["save"] = DOWN
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    if healed:
+        store.fails.clear()
+    clock.advance(30)
+    assert source.token() == Token("fresh")
+    assert len(refresher.calls) == 2
+
+
+# -- when refreshing fails ----
+
+
+def test_a_token_that_could_not_be_saved_is_no_reason_to_look_while_backing_off() -> None:
+    clock, store = Clock(), Store()
+    refresher = Refresher(None, RefreshFailedError("503", retry_after=3600))
+    source = unsaved(store, clock, refresher)
+    store.fails["save"] = DOWN
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    with pytest.raises(RefreshFailedError):
+        source.token()
+
+
+# -- a store that gave the lock to another ----
+
+
+@pytest.mark.parametrize("skew", [-300, 20])
+def test_a_leader_that_lost_the_lock_goes_on_with_what_its_successor_has_saved(skew: int) -> None:
+    """Whichever of their clocks is ahead."""
+    clock, store, heard = Clock(), Store(), Heard()
+
+    def while_another_refreshes() -> str:
+        issued_at = clock() + skew
+        store.save(Token("successors", "r", issued_at=issued_at, expires_at=issued_at + 3600))
+        store.fails["save"] = StoreLockLostError("too late")
+        return "late"
+
+    source = make_source(
+        Refresher(while_another_refreshes), store=store, clock=clock, listeners=[heard]
+    )
+    assert source.refresh(source.token()).access_token == "successors"
+    assert outcomes(heard) == ["adopted"]
+    assert store.load().access_token == "successors"  # type: ignore[union-attr]
+
+
+def test_a_leader_that_lost_the_lock_keeps_its_token_until_its_successor_has_one() -> None:
+    clock, store = Clock(), Store()
+    store_fails = StoreLockLostError("too late")
+    refresher = Refresher(lambda: store.fails.update(save=store_fails) or "late")
+    source = make_source(refresher, store=store, clock=clock)
+    assert source.refresh(source.token()).access_token == "late"
+    del store.fails["save"]
+    clock.advance(1)
+    source.token()
+    assert store.load() == Token("late", "refresh-0")
+
+
+def test_a_leader_that_lost_the_lock_to_a_logout_ends_the_login() -> None:
+    store, refresher = Store(), Refresher()
+
+    def while_another_logs_out() -> str:
+        store.clear()
+        store.fails["save"] = StoreLockLostError("too late")
+        return "late"
+
+    refresher.answers.append(while_another_logs_out)
+    source = make_source(refresher, store=store)
+    with pytest.raises(LoginRequiredError, match="emptied by another process"):
+        source.refresh(source.token())
+    del store.fails["save"]
+    with pytest.raises(LoginRequiredError):
+        source.token()
+    assert store.load() is None
+
+
+# -- a store that has lost its data ----
+
+
+def test_a_token_that_could_not_be_saved_is_put_into_a_store_that_has_lost_its_data() -> None:
+    clock, store = Clock(), Store()
+    source = unsaved(store, clock, Refresher())
+    store.clear()
+    store.fails["load"] = StoreDataLostError("restarted empty")
+    clock.advance(1)
+    source.token()
+    del store.fails["load"]
+    assert store.load() == Token("access-1", "refresh-1")
