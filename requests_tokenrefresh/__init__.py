@@ -15,6 +15,7 @@ from ._errors import (
     TokenRefreshError,
     TokenStoreError,
 )
+from ._install import Installation, install, uninstall
 from ._source import TokenSource
 from ._token import Token
 from .refreshers import ClientCredentialsGrant, JSONRefresh, RefreshTokenGrant
@@ -33,6 +34,7 @@ __all__ = [
     "ClientCredentialsGrant",
     "FileTokenStore",
     "InsecureTransportError",
+    "Installation",
     "JSONRefresh",
     "KeyringTokenStore",
     "LoginRequiredError",
@@ -54,4 +56,6 @@ __all__ = [
     "TokenStore",
     "TokenStoreError",
     "events",
+    "install",
+    "uninstall",
 ]

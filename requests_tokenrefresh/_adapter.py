@@ -94,7 +94,10 @@ class TokenRefreshAdapter(HTTPAdapter):
                 "is_rejected is a function that takes a Response, such as "
                 f"lambda response: response.status_code == 403, got {is_rejected!r}"
             )
-        if isinstance(max_retries, Retry) and 401 in (max_retries.status_forcelist or ()):
+        if isinstance(transport, TokenRefreshAdapter):
+            transport = transport.to_wrap()
+        retries = max_retries if transport is None else getattr(transport, "max_retries", None)
+        if isinstance(retries, Retry) and 401 in (retries.status_forcelist or ()):
             raise ValueError(
                 "max_retries has 401 in its status_forcelist, which would send the dead token "
                 "again and hide the answer: leave 401 out, it is what this adapter handles"
@@ -164,6 +167,13 @@ class TokenRefreshAdapter(HTTPAdapter):
         if self._transport is not None:
             self._transport.close()
         super().close()
+
+    def to_wrap(self) -> BaseAdapter:
+        """Return what another adapter wraps when it is given this one.
+
+        Itself: the two are for different origins. One that `install` has mounted gives way.
+        """
+        return self
 
     def _takes_a_token(self, request: requests.PreparedRequest) -> bool:
         if not self._source.origins.allow(request.url or "") or self._source.refreshing_here():

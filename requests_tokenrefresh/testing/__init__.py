@@ -1,4 +1,4 @@
-"""Tests for what you write yourself: the contract of a token store. Needs pytest."""
+"""For tests of your own: a fake login, and the contract of a token store. Needs pytest."""
 
 try:
     import pytest
@@ -9,6 +9,7 @@ except ImportError as error:
 # before the import.
 pytest.register_assert_rewrite(f"{__name__}._store_contract")
 
+from ._fake_login import FakeTokenSource, fake_tokens  # noqa: E402 - see above
 from ._store_contract import TokenStoreContract  # noqa: E402 - see above
 
-__all__ = ["TokenStoreContract"]
+__all__ = ["FakeTokenSource", "TokenStoreContract", "fake_tokens"]

@@ -13,9 +13,10 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def shown(module: str) -> set[str]:
-    """The classes of *module* that the reference shows."""
+    """The classes and functions of *module* that the reference shows."""
     page = (DOCS / "reference.md").read_text()
-    return set(re.findall(rf"^\.\. auto(?:class|exception):: {module}\.(\w+)$", page, re.MULTILINE))
+    directive = rf"^\.\. auto(?:class|exception|function):: {module}\.(\w+)$"
+    return set(re.findall(directive, page, re.MULTILINE))
 
 
 def test_every_public_name_is_in_the_reference() -> None:

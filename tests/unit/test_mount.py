@@ -1,0 +1,160 @@
+"""`tokens.mount(session)`: in front of what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.util.retry import Retry
+
+from requests_tokenrefresh import TokenRefreshAdapter, TokenSource, install
+from tests.support.guarded_api import GuardedAPI
+from tests.support.logins import ORIGIN, make_source
+
+OTHER = "https://other.example.com"
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        yield session
+
+
+def transport_at(session: requests.Session, url: str) -> BaseAdapter | None:
+    """What the adapter that *session* uses for *url* wraps."""
+    adapter = session.get_adapter(url)
+    assert isinstance(adapter, TokenRefreshAdapter)
+    return adapter._transport
+
+
+def test_every_origin_is_mounted_and_what_was_there_is_returned(session: requests.Session) -> None:
+    default, own = session.get_adapter("https://"), HTTPAdapter()
+    session.mount(OTHER, own)
+
+    wrapped = make_source(origins=[ORIGIN, OTHER]).mount(session)
+
+    assert wrapped == {ORIGIN: default, OTHER: own}
+    assert transport_at(session, f"{ORIGIN}/orders") is default
+    assert transport_at(session, f"{OTHER}/orders") is own
+
+
+def test_nothing_else_is_mounted(session: requests.Session) -> None:
+    before = dict(session.adapters)
+    make_source().mount(session)
+    del session.adapters[ORIGIN]
+    assert session.adapters == before
+
+
+@pytest.mark.parametrize("prefix", ["/", "/v2/", ":443/", "/V2"])
+def test_what_is_mounted_inside_of_an_origin_is_wrapped_too(
+    session: requests.Session, prefix: str
+) -> None:
+    """requests finds the longest prefix first, and would go past an adapter on the origin."""
+    default, own = session.get_adapter("https://"), HTTPAdapter()
+    session.mount(ORIGIN + prefix, own)
+
+    wrapped = make_source().mount(session)
+
+    assert wrapped == {ORIGIN: default, ORIGIN + prefix: own}
+    assert transport_at(session, f"{ORIGIN}{prefix}/orders") is own
+
+
+def test_what_is_mounted_on_another_origin_is_left_alone(session: requests.Session) -> None:
+    own = HTTPAdapter()
+    session.mount(f"{ORIGIN}.evil.com/", own)
+    make_source().mount(session)
+    assert session.get_adapter(f"{ORIGIN}.evil.com/") is own
+
+
+def test_a_second_time_nothing_is_wrapped(session: requests.Session) -> None:
+    tokens = make_source()
+    tokens.mount(session)
+    mounted = dict(session.adapters)
+
+    assert tokens.mount(session) == {}
+    assert session.adapters == mounted
+
+
+def test_one_mounted_by_hand_is_not_wrapped_again(session: requests.Session) -> None:
+    tokens = make_source()
+    session.mount("https://", TokenRefreshAdapter(tokens))
+    assert tokens.mount(session) == {}
+
+
+def test_two_logins_for_two_origins_share_a_session(session: requests.Session) -> None:
+    ours, theirs = make_source(), make_source(origins=[OTHER])
+    session.mount("https://", TokenRefreshAdapter(theirs))
+    by_hand = session.get_adapter("https://")
+    assert ours.mount(session) == {ORIGIN: by_hand}
+
+
+def test_one_that_another_has_wrapped_is_not_wrapped_again(session: requests.Session) -> None:
+    ours, theirs = make_source(), make_source(origins=[OTHER])
+    session.mount("https://", TokenRefreshAdapter(theirs, transport=TokenRefreshAdapter(ours)))
+    assert ours.mount(session) == {}
+
+
+def test_two_logins_for_one_origin_are_refused_and_nothing_is_mounted(
+    session: requests.Session,
+) -> None:
+    make_source(origins=[OTHER]).mount(session)
+    before = dict(session.adapters)
+
+    with pytest.raises(ValueError, match=rf"{OTHER} with the tokens of another"):
+        make_source(origins=[ORIGIN, OTHER]).mount(session)
+
+    assert session.adapters == before
+
+
+def test_a_retry_on_401_beneath_is_refused_and_nothing_is_mounted(
+    session: requests.Session,
+) -> None:
+    session.mount(OTHER, HTTPAdapter(max_retries=Retry(3, status_forcelist=[401, 503])))
+    before = dict(session.adapters)
+
+    with pytest.raises(ValueError, match="leave 401 out"):
+        make_source(origins=[ORIGIN, OTHER]).mount(session)
+
+    assert session.adapters == before
+
+
+def test_one_that_was_installed_makes_way(session: requests.Session) -> None:
+    """And what is beneath it is what is wrapped, not the adapter itself."""
+    with install(make_source()), requests.Session() as session:
+        wrapped = make_source().mount(session)
+    assert not isinstance(wrapped[ORIGIN], TokenRefreshAdapter)
+    assert transport_at(session, ORIGIN) is wrapped[ORIGIN]
+
+
+@pytest.mark.parametrize("mistake", [requests, requests.get, None])
+def test_only_a_session_can_be_mounted_on(mistake: object) -> None:
+    with pytest.raises(TypeError, match=r"requests.Session, got .*install\(tokens\)"):
+        make_source().mount(mistake)  # type: ignore[arg-type]
+
+
+def test_options_reach_the_adapter(session: requests.Session) -> None:
+    def never(response: requests.Response) -> bool:
+        return False
+
+    make_source().mount(session, is_rejected=never, spool_bodies=7)
+
+    adapter = session.get_adapter(ORIGIN)
+    assert isinstance(adapter, TokenRefreshAdapter)
+    assert (adapter._is_rejected, adapter._spool_bodies) == (never, 7)
+
+
+def test_a_session_that_is_mounted_survives_expiry(session: requests.Session) -> None:
+    with GuardedAPI() as api:
+        api.tokens.mount(session)
+        api.tokens.revoke()
+        assert session.get(f"{api.url}/orders").text == "/orders"
+    assert api.sent == ["Bearer access-0", "Bearer access-1"]
+
+
+def test_mount_is_a_method_of_every_source(session: requests.Session) -> None:
+    class Source(TokenSource):
+        pass
+
+    assert Source(lambda token: "new", origins=[ORIGIN]).mount(session)
