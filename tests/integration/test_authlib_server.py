@@ -85,9 +85,9 @@ def test_32_threads_outlive_tokens_of_one_second(serve: Callable[..., Site]) -> 
     first = site.log_in(CONFIDENTIAL)
     renewals = Renewals(site.grant(CONFIDENTIAL), first)
     source = TokenSource(renewals, origins=[site.http.url], token=first)
-    endings = drive_until(source, site.data, lambda: len(renewals.tokens) > 5, seconds=20)
+    endings = drive_until(source, site.data, lambda: len(renewals.tokens) > 2, seconds=20)
     assert set(endings) == {200}
-    assert site.token_requests() == len(renewals.asked_at) >= 5
+    assert site.token_requests() == len(renewals.asked_at) >= 2
     # None was spent on a token that had not come to its end: to its last fifth, see `early`.
     assert max(renewals.rests_of_life()) <= 0.2
 

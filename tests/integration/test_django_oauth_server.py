@@ -106,15 +106,15 @@ def test_each_forced_expiry_costs_32_threads_one_refresh(serve: Callable[..., Si
     assert [*refreshes, site.token_requests()] == [0, 1, 2, 3]
 
 
-def test_32_threads_outlive_tokens_of_one_second(serve: Callable[..., Site]) -> None:
+def test_32_threads_outlive_tokens_of_three_seconds(serve: Callable[..., Site]) -> None:
     """Though each refresh, early as it is, deletes the access token that the others still send."""
-    site = serve(lifetime=1)
+    site = serve(lifetime=3)
     first = site.log_in(CONFIDENTIAL)
     renewals = Renewals(site.grant(CONFIDENTIAL), first)
     source = TokenSource(renewals, origins=[site.http.url], token=first)
-    endings = drive_until(source, site.data, lambda: len(renewals.tokens) > 3, seconds=20)
+    endings = drive_until(source, site.data, lambda: len(renewals.tokens) > 2, seconds=20)
     assert set(endings) == {200}
-    assert site.token_requests() == len(renewals.asked_at) >= 3
+    assert site.token_requests() == len(renewals.asked_at) >= 2
     # None was spent on a token that had not come to its end: to its last fifth, see `early`.
     assert max(renewals.rests_of_life()) <= 0.2
 

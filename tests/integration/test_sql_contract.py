@@ -63,12 +63,27 @@ class TestMariaDB(SQLContract):
     def url(self, mariadb: str) -> str:
         return mariadb
 
+    @pytest.fixture
+    def outage(self, mariadb: str) -> AbstractContextManager[object]:
+        return locked_out(mariadb)
+
 
 @contextmanager
 def stopped(server: PostgresServer) -> Iterator[None]:
     server.stop()
     yield
     server.start()
+
+
+@contextmanager
+def locked_out(url: str) -> Iterator[None]:
+    """The server runs, and lets nobody in: it takes its time to start again."""
+    with connected(url) as connection:
+        connection.exec_driver_sql("ALTER USER CURRENT_USER() ACCOUNT LOCK")
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql("ALTER USER CURRENT_USER() ACCOUNT UNLOCK")
 
 
 @contextmanager
