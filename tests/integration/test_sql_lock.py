@@ -20,11 +20,11 @@ from requests_tokenrefresh import (
     TokenStoreError,
 )
 from tests.support.sql_logins import (
+    close_connection,
     commit_and_lose_connection,
     connected,
     end_all_connections,
     kind_of,
-    lose_connection,
     once,
     statements,
     stored,
@@ -353,7 +353,7 @@ def test_a_holder_that_cannot_unlock_closes_its_connection(store, sibling, engin
 
 
 def test_a_holder_whose_connection_breaks_as_it_leaves_is_not_told(store, sibling, engine):
-    once(engine, "before", "unlock", lose_connection)
+    once(engine, "before", "unlock", close_connection)
     with store.lock(0):
         store.save(NEW)
     with sibling.lock(5):
@@ -444,7 +444,7 @@ def test_a_fork_has_connections_of_its_own_and_leaves_the_parents_alone(url):
 
 # Broken connections
 
-BREAKS = {"before": lose_connection, "after": commit_and_lose_connection}
+BREAKS = {"before": close_connection, "after": commit_and_lose_connection}
 
 
 def test_connections_that_died_in_the_pool_are_not_noticed(store, url):
@@ -489,8 +489,8 @@ def test_a_connection_that_breaks_twice_is_an_error(store, engine, url):
     [row] = stored(url)
 
     def lose_it_again(connection: sa.Connection, cursor: object) -> None:
-        once(engine, "before", "UPDATE", lose_connection)
-        lose_connection(connection, cursor)
+        once(engine, "before", "UPDATE", close_connection)
+        close_connection(connection, cursor)
 
     once(engine, "before", "UPDATE", lose_it_again)
     with pytest.raises(StoreUnavailableError, match="cannot write the login 'reports'"):
@@ -500,7 +500,7 @@ def test_a_connection_that_breaks_twice_is_an_error(store, engine, url):
 
 def test_a_connection_that_breaks_at_the_creation_of_the_table_is_not_noticed(url):
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    once(engine, "before", "CREATE", lose_connection)
+    once(engine, "before", "CREATE", close_connection)
     store = SQLTokenStore(engine, name="reports")
     store.save(NEW)
     assert store.load() == NEW

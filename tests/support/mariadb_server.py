@@ -58,6 +58,8 @@ class MariaDBServer(ServerProcess):
                 self._installer,
                 "--no-defaults",
                 f"--datadir={self._data}",
+                # A server that starts removes temporary tables, whosever they are.
+                f"--tmpdir={self.folder}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 "--skip-name-resolve",

@@ -55,8 +55,13 @@ def once(
     sa.event.listen(engine, f"{when}_cursor_execute", act)
 
 
+def close_connection(connection: sa.Connection, _cursor: Any) -> None:
+    """What a driver finds when the server has hung up: what comes next fails."""
+    connection.connection.dbapi_connection.close()
+
+
 def lose_connection(connection: sa.Connection, _cursor: Any) -> None:
-    """What a driver does when the server has hung up."""
+    """What a driver does when the server hangs up."""
     driver = connection.connection.dbapi_connection
     driver.close()
     if connection.dialect.name == "postgresql":
