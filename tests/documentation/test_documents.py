@@ -16,19 +16,26 @@ from requests_tokenrefresh import FileTokenStore, Token, TokenRefreshAdapter, To
 from requests_tokenrefresh.cli.server import DemoServer
 from tests.support.demo_server import demo_server
 from tests.support.documents import RunDocument
-from tests.support.example_com import ExampleCom
+from tests.support.example_com import HOSTS, ExampleCom
 from tests.support.file_keyring import use_file_keyring
 from tests.support.logins import Clock
 from tests.support.threads import run_together
+from tests.support.valkey_server import ValkeyServer
 
 ROOT = Path(__file__).parents[2]
-HOSTS = ["https://auth.example.com", "https://api.example.com"]
+DATABASES = {
+    "redis://redis.example.com/0": "valkey_url",
+    "postgresql+psycopg://db.example.com/app": "postgres",
+}
+"""What the documents call them, and the fixtures that have the addresses of real ones."""
 
 FOR_THE_DEMO_SERVER = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
+FOR_OTHER_TESTS = [ROOT / "docs" / "coming-from.md"]
 FOR_EXAMPLE_COM = [
     path
     for path in sorted((ROOT / "docs").glob("*.md"))
-    if path not in FOR_THE_DEMO_SERVER and "```python\n" in path.read_text(encoding="utf-8")
+    if path not in [*FOR_THE_DEMO_SERVER, *FOR_OTHER_TESTS]
+    and "```python\n" in path.read_text(encoding="utf-8")
 ]
 
 
@@ -57,6 +64,11 @@ def server(clock: Clock) -> Iterator[DemoServer]:
     """The demo's server; its tokens live ten seconds of *clock*."""
     with demo_server(clock=clock, token_seconds=10.0) as server:
         yield server
+
+
+@pytest.fixture
+def valkey_url(valkey: ValkeyServer) -> str:
+    return valkey.url
 
 
 def on_the_demo_server(path: Path, server: DemoServer, clock: Clock) -> RunDocument:
@@ -97,16 +109,25 @@ def test_the_readme_survives_expiry_under_fifty_threads(server: DemoServer, cloc
 
 
 @pytest.mark.parametrize("path", FOR_EXAMPLE_COM, ids=name)
-def test_every_block_runs_on_example_com(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_block_runs_on_example_com(
+    path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.setattr(logging.getLogger("requests_tokenrefresh"), "level", logging.NOTSET)
     monkeypatch.setenv("REPORTS_SECRET", "secret")
     monkeypatch.setenv("REPORTS_PASSWORD", "password")
+    text = path.read_text(encoding="utf-8")
+    databases = {
+        shown: request.getfixturevalue(fixture)
+        for shown, fixture in DATABASES.items()
+        if shown in text
+    }
     with ExampleCom() as server:
         reply = {"access_token": "access-0", "refresh_token": "refresh-0", "expires_in": 3600}
         Path("reply.json").write_text(json.dumps(reply))
         Path("report.csv").write_text("date,total\n")
-        names = {"server": server, "survives_expiry": _survives_expiry(server)}
-        for example in RunDocument(path, dict.fromkeys(HOSTS, server.url), names).examples():
+        addresses = dict.fromkeys(HOSTS, server.url) | databases
+        names = {"server": server, "reply": reply, "survives_expiry": _survives_expiry(server)}
+        for example in RunDocument(path, addresses, names).examples():
             example.evaluate()
 
 

@@ -2,7 +2,7 @@
 
 A block that begins with a comment such as ``# report.py`` is a script: it is saved under that
 name, and run where a console block says ``python report.py``. The other Python blocks of a document
-run as they come, and share their names.
+run as they come, and share their names. A shell script has its name below its first line.
 
 Addresses that lead nowhere, or elsewhere than the test wants, are exchanged for local ones first.
 Nothing else is changed.
@@ -33,13 +33,37 @@ from sybil.region import Lexeme
 import requests_tokenrefresh
 from requests_tokenrefresh.cli.command import command
 
-_SCRIPT = re.compile(r"# (\w+\.py)\n")
+_SCRIPT = re.compile(r"# (\w+\.py)\n|#!/bin/sh\n# ([\w-]+)\n")
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 _PACKAGE_FOLDER = Path(requests_tokenrefresh.__file__).parents[1]
 
-# What sets a machine up, takes long or does not end. Of this command's own the options are checked.
-_NOT_RUN = (".", "pip", "python -m")
+# What sets a machine up, takes long or does not end; programs that serve have a test of their own,
+# test_workers_documented. Of this command's own the options are checked.
+_NOT_RUN = (".", "pip", "python -m", "gunicorn", "celery")
 _TOO_LONG = ("demo", "serve")
+
+
+def save_scripts(path: Path, addresses: Mapping[str, str], folder: Path) -> None:
+    """Save all scripts that a document shows in *folder*, which is for nothing else.
+
+    Args:
+        path: The document.
+        addresses: As for `RunDocument`.
+    """
+    for _, text in _BLOCK.findall(path.read_text(encoding="utf-8")):
+        source = _exchange(addresses, text)
+        script = _SCRIPT.match(source)
+        if script:
+            _save(source, folder / (script[1] or script[2]))
+
+
+def shown_command(path: Path, program: str) -> list[str]:
+    """Return the words of the one command line in a document that calls *program*."""
+    blocks = [text for kind, text in _BLOCK.findall(path.read_text("utf-8")) if kind == "console"]
+    lines = [line for block in blocks for line, _ in _commands(block)]
+    [command] = [words for words in map(shlex.split, lines) if words[0] == program]
+    return command
 
 
 class RunDocument:
@@ -66,25 +90,31 @@ class RunDocument:
         return self._document.examples()
 
     def _run_python(self, example: Example) -> None:
-        source = self._with_addresses(example.parsed)
+        source = _exchange(self._addresses, example.parsed)
         script = _SCRIPT.match(source)
         if script:
-            Path(script[1]).write_text(source)
+            _save(source, Path(script[1]))
             return
         example.parsed = Lexeme(source, example.parsed.offset, example.parsed.line_offset)
         PythonEvaluator()(example)
 
     def _run_commands(self, example: Example) -> str | None:
-        for line, wanted in _commands(self._with_addresses(example.parsed)):
+        for line, wanted in _commands(_exchange(self._addresses, example.parsed)):
             got = "".join(_output(part) for part in line.split(" && "))
             if wanted and not _agree(wanted, got):
                 return f"{line}\nshould have said\n{wanted}\nbut said\n{got}"
         return None
 
-    def _with_addresses(self, text: str) -> str:
-        for shown, local in self._addresses.items():
-            text = text.replace(shown, local)
-        return text
+
+def _exchange(addresses: Mapping[str, str], text: str) -> str:
+    for shown, local in addresses.items():
+        text = text.replace(shown, local)
+    return text
+
+
+def _save(source: str, path: Path) -> None:
+    path.write_text(source)
+    path.chmod(0o755 if source.startswith("#!") else 0o644)
 
 
 def _agree(wanted: str, got: str) -> bool:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import threading
 
+from tests.support.login_site import Fault, Gate
 from tests.support.servers import HTTPServer, Received, Reply
+
+HOSTS = ["https://auth.example.com", "https://api.example.com"]
+"""What the documents call it."""
 
 
 class ExampleCom(HTTPServer):
@@ -13,11 +17,19 @@ class ExampleCom(HTTPServer):
 
     Whoever asks where tokens are given gets the next, in the words of that endpoint; everything
     else is a page that the good token opens.
+
+    Attributes:
+        fault: Answers requests to ``/oauth/token`` in its place; None: all is well.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._given = 0  # guarded by _lock
+        self._rejections = 0  # guarded by _lock
+        self._opened: list[str] = []  # guarded by _lock
+        self._held_until = 0  # the number of the rejection that all before it wait for
+        self._let_go = threading.Event()
+        self.fault: Fault | None = None
         super().__init__(self._answer)
 
     def expire(self) -> None:
@@ -25,15 +37,43 @@ class ExampleCom(HTTPServer):
         with self._lock:
             self._given += 1
 
+    def hold_rejections(self, count: int) -> None:
+        """Let the next *count* wait for each other, so that so many requests meet one expiry."""
+        with self._lock:
+            self._held_until = self._rejections + count
+            self._let_go.clear()
+
+    def hold(self) -> Gate:
+        """Hold the next request to ``/oauth/token`` until the gate opens."""
+        self.fault = gate = Gate(self)
+        return gate
+
     @property
     def given(self) -> int:
         """The number of the good access token; `expire` counts as one that nobody was given."""
         return self._given
 
-    def _answer(self, request: Received) -> Reply:
+    @property
+    def rejections(self) -> int:
+        """How many requests had a token that was not good, those that wait included."""
+        return self._rejections
+
+    @property
+    def opened(self) -> list[str]:
+        """The pages that were opened, in order."""
+        with self._lock:
+            return list(self._opened)
+
+    def process(self, _request: Received) -> Reply:
+        """Answer a request to ``/oauth/token``; for faults."""
+        return Reply.json(self._next("access_token", "refresh_token") | {"expires_in": 60})
+
+    def _answer(self, request: Received) -> Reply | None:
         match request.path:
-            case "/oauth/token" | "/login":
-                return Reply.json(self._next("access_token", "refresh_token") | {"expires_in": 60})
+            case "/oauth/token":
+                return (self.fault or self.process)(request)
+            case "/login":
+                return self.process(request)
             case "/api/token/" | "/api/token/refresh/":
                 return Reply.json(self._next("access", "refresh"))
             case "/refresh":
@@ -42,7 +82,10 @@ class ExampleCom(HTTPServer):
             case "/renew":
                 return Reply(body=self._next("access", "refresh")["access"].encode())
         if request.headers["Authorization"] == f"Bearer access-{self._given}":
+            with self._lock:
+                self._opened.append(request.path)
             return Reply.json({"message": "the token is good"})
+        self._reject()
         return _REJECTIONS.get(request.path, _REJECTION)
 
     def _next(self, access_token: str, refresh_token: str) -> dict[str, str]:
@@ -50,6 +93,13 @@ class ExampleCom(HTTPServer):
             self._given += 1
             number = self._given
         return {access_token: f"access-{number}", refresh_token: f"refresh-{number}"}
+
+    def _reject(self) -> None:
+        with self._lock:
+            self._rejections += 1
+            if self._rejections >= self._held_until:
+                self._let_go.set()
+        assert self._let_go.wait(30), "not as many were rejected as are held"
 
 
 def _rejection(status: int, challenge: str = "", **said: str) -> Reply:

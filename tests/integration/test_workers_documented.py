@@ -1,0 +1,332 @@
+"""The programs of docs/workers.md, run as it says: what is run here is taken from that page."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import requests
+from cryptography.fernet import Fernet, InvalidToken
+
+import requests_tokenrefresh
+from requests_tokenrefresh import (
+    FileTokenStore,
+    RefreshTokenGrant,
+    StoreContentError,
+    Token,
+    TokenRefreshAdapter,
+    TokenSource,
+)
+from tests.support.documents import save_scripts, shown_command
+from tests.support.example_com import HOSTS, ExampleCom
+from tests.support.login_site import Fault, unavailable
+from tests.support.server_process import ServerProcess
+from tests.support.servers import Received, Reply
+from tests.support.threads import run_together, wait_until
+from tests.support.valkey_server import ValkeyServer
+
+PAGE = Path(__file__).parents[2] / "docs" / "workers.md"
+STORE = ".config/reports/token.json"  # below the home, for those who keep the login in a file
+
+LOGIN = {"access_token": "access-0", "refresh_token": "refresh-0"}
+GOOD = {"message": "the token is good"}
+
+PATIENCE = 30.0  # seconds for what other processes do; then the test fails
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExampleCom]:
+    """Which child processes reach too, and use the package as it is here."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("PYTHONPATH", str(Path(requests_tokenrefresh.__file__).parents[1]))
+    with ExampleCom() as site:
+        yield site
+
+
+@pytest.fixture
+def addresses(site: ExampleCom) -> dict[str, str]:
+    return dict.fromkeys(HOSTS, site.url)
+
+
+@pytest.fixture
+def addresses_and_redis(addresses: dict[str, str], valkey: ValkeyServer) -> dict[str, str]:
+    return addresses | {"redis://redis.example.com/0": valkey.url}
+
+
+def log_in(home: Path) -> None:
+    FileTokenStore(home / STORE).save(Token.from_mapping(LOGIN, received_at=0))
+
+
+def token_requests(site: ExampleCom) -> int:
+    return [request.path for request in site.requests].count("/oauth/token")
+
+
+class Program(ServerProcess):
+    """A program of the page that serves, in a folder that is its home and has the scripts."""
+
+    crash_signal = "SIGTERM"  # so that it takes its workers along, if the tests have been killed
+
+    def __init__(self, name: str, addresses: Mapping[str, str]) -> None:
+        super().__init__(name)
+        self.words = shown_command(PAGE, name)
+        save_scripts(PAGE, addresses, self.folder)
+
+    def close(self) -> None:
+        if self._process is not None:
+            os.killpg(self.pid, signal.SIGKILL)
+        super().close()
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", *self.words]
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "HOME": str(self.folder)}
+
+
+# -- gunicorn --------------------------------------------------------------------------------------
+
+
+class Gunicorn(Program):
+    """Two workers, that answer on a port of ours."""
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        super().__init__("gunicorn", addresses)
+        log_in(self.folder)
+
+    @property
+    def threads(self) -> int:
+        """How many requests each worker answers at once."""
+        return int(self.words[self.words.index("--threads") + 1])
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of all that were started."""
+        return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.log)]
+
+    def get(self) -> requests.Response:
+        return requests.get(f"http://127.0.0.1:{self.port}/", timeout=PATIENCE)
+
+    def _environment(self) -> dict[str, str]:
+        bind = f"--bind 127.0.0.1:{self.port}"
+        return {**super()._environment(), "GUNICORN_CMD_ARGS": bind}
+
+    def _is_ready(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), 1):
+            return len(self.workers) == 2
+
+
+@contextmanager
+def only(worker: int, server: Gunicorn) -> Iterator[None]:
+    """Let the other worker stand still, so that this one takes the requests."""
+    [other] = set(server.workers) - {worker}
+    os.kill(other, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):  # it has been killed meanwhile
+            os.kill(other, signal.SIGCONT)
+
+
+@pytest.fixture
+def gunicorn(addresses: dict[str, str]) -> Iterator[Gunicorn]:
+    with Gunicorn(addresses) as server:
+        yield server
+
+
+@pytest.fixture
+def clients() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(32) as clients:
+        yield clients
+
+
+def test_all_threads_of_all_gunicorn_workers_meet_one_expiry_and_refresh_once(
+    site: ExampleCom, gunicorn: Gunicorn, clients: ThreadPoolExecutor
+) -> None:
+    site.expire()
+    dead, at_once = site.given, gunicorn.threads
+    site.hold_rejections(2 * at_once)
+    answers: list[Future[requests.Response]] = []
+    for number, worker in enumerate(gunicorn.workers, start=1):
+        with only(worker, gunicorn):
+            answers += [clients.submit(gunicorn.get) for _ in range(at_once)]
+            wait_until(lambda so_far=number * at_once: site.rejections == so_far, PATIENCE)
+    assert [(answer.result().status_code, answer.result().json()) for answer in answers] == [
+        (200, GOOD)
+    ] * (2 * at_once)
+    assert site.given == dead + 1
+
+
+def test_a_gunicorn_worker_that_is_killed_in_a_refresh_leaves_it_to_the_other(
+    site: ExampleCom, gunicorn: Gunicorn, clients: ThreadPoolExecutor
+) -> None:
+    site.expire()
+    dead = site.given
+    leader, other = gunicorn.workers
+    gate = site.hold()
+    with only(leader, gunicorn):
+        lost = clients.submit(gunicorn.get)
+        assert gate.arrived.wait(PATIENCE)
+    with only(other, gunicorn):
+        answers = [clients.submit(gunicorn.get) for _ in range(gunicorn.threads)]
+        wait_until(lambda: site.rejections > 1, PATIENCE)
+        os.kill(leader, signal.SIGKILL)
+    gate.forget()
+    assert isinstance(lost.exception(), requests.ConnectionError)
+    assert [answer.result().json() for answer in answers] == [GOOD] * len(answers)
+    assert site.given == dead + 1
+    assert token_requests(site) == 2
+
+
+# -- Celery ----------------------------------------------------------------------------------------
+
+
+class CeleryWorker(Program):
+    """Two processes, that take tasks from the Valkey."""
+
+    def _is_ready(self) -> bool:
+        return " ready." in self.log
+
+
+@contextmanager
+def shell(folder: Path, module: str) -> Iterator[Callable[[str], object]]:
+    """Open an interactive Python that has everything of *module*; return what types a line."""
+    python = [sys.executable, "-i", "-c", f"from {module} import *"]
+    with subprocess.Popen(python, cwd=folder, stdin=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdin is not None
+        yield lambda line: process.stdin.write(f"{line}\n".encode())
+
+
+def test_a_celery_task_is_tried_again_if_refreshing_fails_and_not_when_the_login_is_over(
+    site: ExampleCom, addresses_and_redis: dict[str, str]
+) -> None:
+    worker = CeleryWorker("celery", addresses_and_redis)
+    with shell(worker.folder, "reports_tasks") as type_in, worker:
+        type_in(f"tokens.login({LOGIN})")
+        site.expire()
+        dead = site.given
+        site.hold_rejections(2)
+        site.fault = out_of_order_once(site)
+        type_in("fetch.delay('january'), fetch.delay('february')")
+        wait_until(lambda: len(site.opened) == 2, PATIENCE)
+        assert sorted(site.opened) == ["/reports/february", "/reports/january"]
+        assert site.given == dead + 1
+        assert token_requests(site) == 2
+
+        site.expire()
+        type_in("tokens.logout(); fetch.delay('march')")
+        wait_until(lambda: "raised unexpected: LoginRequiredError" in worker.log, PATIENCE)
+        assert token_requests(site) == 2
+        assert worker.log.count(" retry: Retry in 1.0s: RefreshFailedError(") == 1
+
+
+def out_of_order_once(site: ExampleCom) -> Fault:
+    def answer(request: Received) -> Reply | None:
+        site.fault = None
+        return unavailable(retry_after=1)(request)
+
+    return answer
+
+
+# -- cron ------------------------------------------------------------------------------------------
+
+
+def test_two_cron_jobs_that_overlap_refresh_once(
+    site: ExampleCom, addresses: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    save_scripts(PAGE, addresses, programs)
+    command = programs / "requests-tokenrefresh"  # as pip makes it
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m requests_tokenrefresh "$@"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    log_in(tmp_path)
+    site.expire()
+    dead = site.given
+    site.hold_rejections(2)
+    [line] = re.findall(r"^\*/5 \* \* \* \*  (.+)$", PAGE.read_text(), re.MULTILINE)
+    ended = run_together(
+        2, lambda: subprocess.run(["sh", "-c", line], check=False, timeout=PATIENCE)
+    )
+    assert [outcome.result().returncode for outcome in ended] == [0, 0]
+    assert site.given == dead + 1
+    assert json.loads((tmp_path / "reports.json").read_text()) == GOOD
+
+
+# -- Kubernetes ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def roll_out(
+    site: ExampleCom,
+    addresses_and_redis: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[str], TokenSource]:
+    """Start a pod with these keys, as its own script sets up the store."""
+    save_scripts(PAGE, addresses_and_redis, tmp_path)
+
+    def roll_out(keys: str) -> TokenSource:
+        monkeypatch.setenv("REPORTS_KEYS", keys)
+        store = runpy.run_path(str(tmp_path / "reports_store.py"))["store"]
+        grant = RefreshTokenGrant(f"{site.url}/oauth/token", client_id="reports")
+        return TokenSource(grant, origins=[site.url], store=store, min_refresh_interval=0)
+
+    return roll_out
+
+
+def get(site: ExampleCom, pod: TokenSource) -> int:
+    with requests.Session() as session:
+        session.mount(site.url, TokenRefreshAdapter(pod))
+        return session.get(f"{site.url}/reports", timeout=PATIENCE).status_code
+
+
+def expire_and_get(site: ExampleCom, *pods: TokenSource) -> None:
+    """Let the first of them refresh, and the others read what it wrote."""
+    site.expire()
+    dead = site.given
+    assert [get(site, pod) for pod in pods] == [200] * len(pods)
+    assert site.given == dead + 1
+
+
+def test_a_key_is_rotated_in_three_roll_outs_while_all_pods_read(
+    site: ExampleCom, roll_out: Callable[[str], TokenSource], valkey: ValkeyServer
+) -> None:
+    old, new = (Fernet.generate_key().decode() for _ in range(2))
+    pods = [roll_out(old), roll_out(old)]
+    pods[0].login(LOGIN)
+    for keys in (f"{old} {new}", f"{new} {old}", new):
+        # One pod after the other, and whichever refreshes, the others read it.
+        for place in range(len(pods)):
+            pods[place] = roll_out(keys)
+            expire_and_get(site, *pods)
+            expire_and_get(site, *reversed(pods))
+    stored = valkey.command("HGET", "tokenrefresh:{reports}", "token")
+    assert LOGIN["access_token"].encode() not in Fernet(new).decrypt(stored.encode())
+    with pytest.raises(InvalidToken):
+        Fernet(old).decrypt(stored.encode())
+
+
+def test_a_pod_without_the_new_key_leaves_the_token_alone(
+    site: ExampleCom, roll_out: Callable[[str], TokenSource]
+) -> None:
+    old, new = (Fernet.generate_key().decode() for _ in range(2))
+    late, early = roll_out(old), roll_out(f"{new} {old}")
+    late.login(LOGIN)
+    expire_and_get(site, early)
+    with pytest.raises(StoreContentError):
+        get(site, late)
+    assert get(site, roll_out(f"{new} {old}")) == 200
+    assert token_requests(site) == 1
