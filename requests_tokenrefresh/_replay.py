@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from http.client import HTTPException
 from io import BytesIO
 from typing import Any
 
@@ -105,6 +107,11 @@ def _pieces(body: Any) -> Iterator[bytes]:
 def _with_body(request: requests.PreparedRequest, body: Any) -> requests.PreparedRequest:
     spooled_request = _shallow_copy(request)
     spooled_request.body = body
+    if "Content-Length" not in request.headers:
+        # requests before 2.29 sends a body without __len__ in chunks, and leaves it to this header,
+        # which it has set for an iterator but not for a stream, to say so.
+        spooled_request.headers = request.headers.copy()
+        spooled_request.headers["Transfer-Encoding"] = "chunked"
     return spooled_request
 
 
@@ -179,17 +186,25 @@ def set_aside(answer: requests.Response) -> None:
 
 def _read_rest(raw: HTTPResponse) -> bytes:
     ends = time.monotonic() + _LONGEST_SET_ASIDE
-    content = b""
-    with _cut_short(raw), contextlib.suppress(HTTPError, OSError):
+    content = bytearray()
+    with contextlib.suppress(HTTPError, HTTPException, OSError), _cut_short(raw):
         while len(content) < _MOST_SET_ASIDE and _limit_next_read(raw, ends):
-            piece = raw.read1(_READ_AT_ONCE, decode_content=False)
+            piece = _read_what_came(raw)
             content += piece
             if not piece:
                 raw.release_conn()
-                return content
+                return bytes(content)
     raw.close()
     raw.release_conn()  # a pool that blocks counts it
-    return content
+    return bytes(content)
+
+
+def _read_what_came(raw: HTTPResponse) -> bytes:
+    if hasattr(raw, "read1"):
+        return raw.read1(_READ_AT_ONCE, decode_content=False)
+    # urllib3 before 2.2 only has a read that waits for all it is asked for.
+    came = getattr(raw._fp, "peek", bytes)()
+    return raw.read(max(len(came), 1), decode_content=False)
 
 
 def _limit_next_read(raw: HTTPResponse, ends: float) -> bool:
@@ -210,9 +225,16 @@ def _cut_short(raw: HTTPResponse) -> Iterator[None]:
     if raw.connection is None or getattr(raw.connection, "sock", None) is not None:
         yield
         return
-    timer = threading.Timer(_LONGEST_SET_ASIDE, raw.shutdown)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    # By a duplicate: urllib3 before 2.3 cannot shut down what it reads from.
+    with socket.fromfd(raw.fileno(), socket.AF_INET, socket.SOCK_STREAM) as duplicate:
+        timer = threading.Timer(_LONGEST_SET_ASIDE, _hang_up, [duplicate])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def _hang_up(line: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the server was faster, or the reading
+        line.shutdown(socket.SHUT_RDWR)

@@ -189,5 +189,6 @@ def _print(response: requests.Response, include: bool) -> None:
         lines = [f"HTTP/{version} {response.status_code} {response.reason}"]
         lines += [f"{name}: {value}" for name, value in response.raw.headers.items()]
         out.write("\r\n".join([*lines, "", ""]).encode("latin-1", "replace"))
+    response.raw.enforce_content_length = True  # urllib3 before 2 takes half a body for a whole one
     for chunk in response.raw.stream(_CHUNK, decode_content=False):
         out.write(chunk)

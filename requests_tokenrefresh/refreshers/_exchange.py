@@ -9,20 +9,33 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Iterable
 from concurrent import futures
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPResponse
+from requests.sessions import SessionRedirectMixin
+from urllib3 import HTTPResponse, PoolManager
+
+if TYPE_CHECKING:
+    from requests import Session
+else:
+    # requests-cache's install_cache puts a subclass in its place, which may answer a request for a
+    # token with the one from before.
+    _ancestors = requests.Session.__mro__
+    Session = _ancestors[_ancestors.index(SessionRedirectMixin) - 1]
+
+# What is read at once; urllib3 before 2.6 unpacks all of it, to as much as a thousand times that.
+_PIECE = 16 * 1024  # bytes
 
 
 class ReplyTooLargeError(requests.RequestException):
     """The reply is larger than what was agreed to read."""
 
 
-class OneExchange(requests.Session):
+class OneExchange(Session):
     """A session for one request, which is sent once.
 
     A kept connection would hardly ever serve a second one, minutes later, and the server may be
@@ -141,40 +154,58 @@ class _Line:
 
 class _Adapter(HTTPAdapter):
     def __init__(self, line: _Line, max_reply_bytes: int) -> None:
-        # A POST whose answer was lost may have rotated the token, so it is never repeated.
-        super().__init__(max_retries=0)
         self._line = line
         self._max_reply_bytes = max_reply_bytes
+        # A POST whose answer was lost may have rotated the token, so it is never repeated.
+        super().__init__(max_retries=0)
 
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        line = self._line
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self._hold_connections_of(self.poolmanager)
 
-        class HeldConnection(pool.ConnectionCls):  # type: ignore[misc]
-            # Right after connect(2), and so before CONNECT, TLS and the request, each of which
-            # the other side can draw out.
-            def _new_conn(self) -> socket.socket:
-                return line.hold(super()._new_conn())
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        self._hold_connections_of(manager)
+        return manager
 
-        pool.ConnectionCls = HeldConnection
-        return pool
+    def _hold_connections_of(self, manager: PoolManager) -> None:
+        pools: dict[str, Any] = dict(manager.pool_classes_by_scheme)
+        manager.pool_classes_by_scheme = {s: _held(pools[s], self._line) for s in pools}
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         response = super().send(request, *args, **{**kwargs, "stream": True})
         # Here and not in the caller, because a response hook (digest authentication has one) may
         # read the body too.
         with contextlib.closing(response.raw) as raw:
-            sent = _read(raw, self._max_reply_bytes, decode_content=False)
-        encoding = {"Content-Encoding": raw.headers.get("Content-Encoding", "")}
-        with HTTPResponse(BytesIO(sent), encoding, preload_content=False) as unpacked:
-            body = _read(unpacked, self._max_reply_bytes, decode_content=True)
+            raw.enforce_content_length = True  # urllib3 before 2 takes half an answer for a whole
+            sent = iter(lambda: raw.read(_PIECE, decode_content=False), b"")
+            body = _joined(sent, self._max_reply_bytes)
+        # One coding at a time: together, each would unpack all that the one before it has.
+        for coding in reversed(raw.headers.get("Content-Encoding", "").split(",")):
+            encoding = {"Content-Encoding": coding.strip()}
+            with HTTPResponse(BytesIO(body), encoding, preload_content=False) as packed:
+                unpacked = packed.stream(_PIECE, decode_content=True)
+                body = _joined(unpacked, self._max_reply_bytes)
         response.raw = HTTPResponse(BytesIO(body), status=raw.status, preload_content=False)
         return response
 
 
-def _read(raw: HTTPResponse, limit: int, *, decode_content: bool) -> bytes:
+def _held(pool: Any, line: _Line) -> Any:
+    class HeldConnection(pool.ConnectionCls):  # type: ignore[misc]
+        # Right after connect(2), and so before CONNECT, TLS and the request, each of which
+        # the other side can draw out.
+        def _new_conn(self) -> socket.socket:
+            return line.hold(super()._new_conn())
+
+    class HeldPool(pool):  # type: ignore[misc]
+        ConnectionCls = HeldConnection
+
+    return HeldPool
+
+
+def _joined(pieces: Iterable[bytes], limit: int) -> bytes:
     body = b""
-    while piece := raw.read(limit + 1 - len(body), decode_content=decode_content):
+    for piece in pieces:
         body += piece
         if len(body) > limit:
             raise ReplyTooLargeError(f"the reply is larger than {limit} bytes")

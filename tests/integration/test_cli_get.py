@@ -152,10 +152,9 @@ def test_a_revoked_login_is_over(server, store, clock):
 
 
 def test_a_netrc_entry_does_not_take_the_place_of_the_token(echo, store, tmp_path):
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login ann password secret\n")
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login ann password secret\n")
     server = echo()
-    assert get(server.url, store, env={"NETRC": str(netrc)}).exit_code == 0
+    assert get(server.url, store, env={"NETRC": None, "HOME": str(tmp_path)}).exit_code == 0
     assert server.requests[0].headers["Authorization"] == "Bearer access-secret"
 
 
@@ -261,7 +260,7 @@ def test_data_comes_from_a_file_or_from_standard_input(echo, store, tmp_path):
     [
         (["-H", "no colon"], "write it as 'NAME: VALUE'"),
         (["-H", "two words: x"], "write it as 'NAME: VALUE'"),
-        (["-H", "X: a\r\nY: b"], "Invalid leading whitespace"),
+        (["-H", "X: a\r\nY: b"], "in header"),
         (["-X", "GET /other"], "not the name of a method"),
         (["-d", "@/nowhere/at/all"], "No such file"),
         (["--timeout", "0"], "0.0 is not in the range"),

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import requests
+from urllib3 import HTTPResponse
 
 from requests_tokenrefresh import LoginRequiredError, TokenRefreshAdapter, TokenSource
 from tests.support.logins import Refresher, wait_for_waiters
@@ -61,24 +62,29 @@ class Lines:
 
 
 @pytest.mark.parametrize(
-    ("body", "sent"),
+    "body",
     [
-        (None, b""),
-        (b"bytes", b"bytes"),
-        ("stré", "stré".encode()),
-        ({"a": "1"}, b"a=1"),
-        (lambda: io.BytesIO(b"in memory"), b"in memory"),
-        (Lines, b"one two"),
+        lambda: None,
+        lambda: b"bytes",
+        lambda: "stré",
+        lambda: {"a": "1"},
+        lambda: io.BytesIO(b"in memory"),
+        Lines,
     ],
     ids=["none", "bytes", "str", "form", "file object", "iterable"],
 )
-def test_a_body_is_sent_again_whole(api: HTTPServer, body: Any, sent: bytes) -> None:
-    with session_for(source_for(api.url)) as session:
-        response = session.post(f"{api.url}/x?y=1", data=body() if callable(body) else body)
-    assert response.status_code == 200
-    assert [(r.method, r.path, r.body) for r in api.requests] == [("POST", "/x?y=1", sent)] * 2
-    first, second = ({**dict(r.headers.items()), "Authorization": ""} for r in api.requests)
-    assert first == second
+def test_a_body_is_sent_again_as_it_is_sent_without_the_adapter(
+    api: HTTPServer, body: Callable[[], Any]
+) -> None:
+    with session_for(source_for(api.url)) as session, requests.Session() as without:
+        without.trust_env = False
+        assert session.post(f"{api.url}/x?y=1", data=body()).status_code == 200
+        without.post(f"{api.url}/x?y=1", data=body(), headers={"Authorization": "none"})
+    first, second, plain = (
+        ("POST", "/x?y=1", r.body, {**dict(r.headers.items()), "Authorization": ""})
+        for r in api.requests
+    )
+    assert first == second == plain
 
 
 def test_json_is_sent_again(api: HTTPServer) -> None:
@@ -200,8 +206,21 @@ def test_spooling_does_not_touch_the_callers_request(api: HTTPServer) -> None:
 # -- connections -------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test with ``read``, all that urllib3 before 2.2 has, or with what is there."""
+    if request.param == "read":
+        for kind in HTTPResponse.__mro__:
+            monkeypatch.delattr(kind, "read1", raising=False)
+
+
+BY_READ_AND_READ1 = pytest.mark.parametrize("reading", ["read", "read1"], indirect=True)
+
+
+@BY_READ_AND_READ1
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.usefixtures("reading")
 def test_the_connection_of_the_401_carries_the_replay(
     http_server: Callable[..., HTTPServer], stream: bool, chunked: bool
 ) -> None:
@@ -244,7 +263,9 @@ def test_streaming_goes_on_after_a_replay(http_server: Callable[..., HTTPServer]
         assert b"".join(response.iter_content(1)) == b"abc"
 
 
+@BY_READ_AND_READ1
 @pytest.mark.parametrize("size", [64 * 1024 - 1, 1_000_000])
+@pytest.mark.usefixtures("reading")
 def test_a_401_is_read_up_to_64_kib_and_its_connection_closed_beyond(
     http_server: Callable[..., HTTPServer], size: int
 ) -> None:
@@ -268,8 +289,19 @@ def test_a_compressed_401_is_kept_compressed(http_server: Callable[..., HTTPServ
         assert rejection.content[:3] == b"000"
 
 
-@pytest.mark.parametrize("close", [False, True], ids=["keep-alive", "close"])
-@pytest.mark.parametrize("drip", [0.2, 30], ids=["dripping", "stalled"])
+@pytest.mark.parametrize(
+    ("reading", "close", "drip"),
+    [
+        pytest.param("read", False, 0.2, id="dripping, by read"),
+        pytest.param("read1", False, 0.2, id="dripping"),
+        pytest.param("read1", False, 30, id="stalled"),
+        pytest.param("read", True, 0.2, id="dripping to the close, by read"),
+        pytest.param("read1", True, 0.2, id="dripping to the close"),
+        pytest.param("read1", True, 30, id="stalled before the close"),
+    ],
+    indirect=["reading"],
+)
+@pytest.mark.usefixtures("reading")
 def test_a_slow_401_holds_up_the_replay_for_a_second_at_most(
     http_server: Callable[..., HTTPServer], close: bool, drip: float
 ) -> None:
@@ -295,20 +327,32 @@ def test_a_slow_401_holds_up_the_replay_for_a_second_at_most(
     assert [r.connection for r in server.requests] == [1, 2]
 
 
-def test_a_401_that_breaks_off_is_no_reason_to_fail(raw_server: Callable[..., RawServer]) -> None:
+@BY_READ_AND_READ1
+@pytest.mark.parametrize(
+    ("answer", "rest"),
+    [
+        (b"Content-Length: 9\r\n\r\nhal", b"hal"),
+        (b"Transfer-Encoding: chunked\r\n\r\n" + b"1" * 70_000, b""),
+    ],
+    ids=["half", "no chunk"],
+)
+@pytest.mark.usefixtures("reading")
+def test_a_401_that_breaks_off_is_no_reason_to_fail(
+    raw_server: Callable[..., RawServer], answer: bytes, rest: bytes
+) -> None:
     def script(connection: socket.socket) -> None:
         while True:
             request = read_request(connection)
             if request.headers["Authorization"] == "Bearer access-1":
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             else:
-                connection.sendall(b"HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\nhal")
+                connection.sendall(b"HTTP/1.1 401 No\r\n" + answer)
                 return
 
     server = raw_server(script)
     with session_for(source_for(server.url)) as session:
         response = session.get(server.url)
-        assert (response.status_code, response.history[0].content) == (200, b"hal")
+        assert (response.status_code, response.history[0].content) == (200, rest)
 
 
 def test_an_http_1_0_server_that_hangs_up_after_each_answer_is_fine(

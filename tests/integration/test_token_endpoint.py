@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 import traceback
+import tracemalloc
 import zlib
 from base64 import b64decode
 from datetime import datetime, timedelta, timezone
@@ -49,7 +50,8 @@ def environment(monkeypatch, tmp_path):
         monkeypatch.delenv(name.upper(), raising=False)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     return monkeypatch
 
 
@@ -321,8 +323,29 @@ def test_the_bound_counts_before_and_after_decompression(http_server, encoding, 
 
 
 @pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("gzip", bomb(100 * LIMIT)), ("gzip, gzip", gzip.compress(bomb(100 * LIMIT)))],
+    ids=["bomb", "bomb in a bomb"],
+)
+def test_what_is_too_large_is_not_unpacked_first(http_server, encoding, body):
+    server = http_server(lambda _: Reply(body=body, headers=[("Content-Encoding", encoding)]))
+    tracemalloc.start()
+    try:
+        failure(grant(server))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 50 * LIMIT
+
+
+@pytest.mark.parametrize(
     ("encoding", "pack"),
-    [("gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)],
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("deflate, gzip", lambda body: gzip.compress(zlib.compress(body))),
+        ("identity", bytes),
+    ],
 )
 def test_a_reply_as_large_as_the_bound_is_read(http_server, encoding, pack):
     body = pack(padded(LIMIT))
@@ -356,7 +379,7 @@ def test_a_redirect_that_cannot_be_read_says_so(http_server):
 
 @pytest.mark.parametrize("secret", [None, "client-secret"])
 def test_netrc_does_not_overwrite_the_client(http_server, tmp_path, secret):
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login netrc password netrc\n")
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login netrc password netrc\n")
     server = http_server(lambda _: Reply(body=BODY))
     assert requests.post(server.url).request.headers["Authorization"]  # it would, otherwise
     grant(server, client_id="reports", client_secret=secret)(OLD)

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import requests
+from urllib3.exceptions import ProtocolError
 
 from tests.support.servers import HTTPServer, RawServer, Reply, read_request, reset
 from tests.support.threads import run_together, start_together, wait_until
@@ -160,8 +161,10 @@ def test_a_script_can_truncate_its_answer(raw_server):
         read_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
 
-    with pytest.raises(requests.exceptions.ChunkedEncodingError, match="4 bytes read, 5 more"):
-        requests.get(raw_server(script).url)
+    with requests.get(raw_server(script).url, stream=True) as answer:
+        answer.raw.enforce_content_length = True
+        with pytest.raises(ProtocolError, match="4 bytes read, 5 more"):
+            answer.raw.read()
 
 
 def test_a_script_can_reset_its_connection(raw_server):
