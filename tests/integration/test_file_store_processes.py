@@ -162,10 +162,10 @@ def hold_the_lock_and_fork(pipe: Connection, path: Path) -> None:
     with FileTokenStore(path).lock(0):
         fork = os.fork()
         if fork == 0:
+            pipe.send(os.getpid())  # it has closed by now what it has of the lock
             with suppress(EOFError):
                 pipe.recv()  # nothing comes; it ends when the test does
             os._exit(0)
-        pipe.send(fork)
         os.waitpid(fork, 0)
 
 

@@ -30,7 +30,7 @@ from requests_tokenrefresh import (
 )
 from tests.support.documents import save_scripts, shown_command
 from tests.support.example_com import HOSTS, ExampleCom
-from tests.support.login_site import Fault, unavailable
+from tests.support.login_site import Fault
 from tests.support.server_process import ServerProcess
 from tests.support.servers import Received, Reply
 from tests.support.threads import run_together, wait_until
@@ -207,33 +207,36 @@ def shell(folder: Path, module: str) -> Iterator[Callable[[str], object]]:
         yield lambda line: process.stdin.write(f"{line}\n".encode())
 
 
-def test_a_celery_task_is_tried_again_if_refreshing_fails_and_not_when_the_login_is_over(
+def test_a_celery_task_is_tried_again_if_refreshing_fails_and_not_if_the_login_is_over(
     site: ExampleCom, addresses_and_redis: dict[str, str]
 ) -> None:
     worker = CeleryWorker("celery", addresses_and_redis)
     with shell(worker.folder, "reports_tasks") as type_in, worker:
         type_in(f"tokens.login({LOGIN})")
         site.expire()
+        site.fault = answer_first(site, [Reply.json({"error": "invalid_grant"}, 400)])
+        type_in("fetch.delay('january')")
+        wait_until(lambda: "raised unexpected: LoginRequiredError" in worker.log, PATIENCE)
+
+        # One of the two processes has learnt that the login is over.
+        type_in("tokens.login({'access_token': 'dead', 'refresh_token': 'good'})")
         dead = site.given
         site.hold_rejections(2)
-        site.fault = out_of_order_once(site)
-        type_in("fetch.delay('january'), fetch.delay('february')")
+        out_of_order = Reply(503, b"", [("Retry-After", "1")])
+        site.fault = answer_first(site, [out_of_order, out_of_order])
+        type_in("fetch.delay('february'), fetch.delay('march')")
         wait_until(lambda: len(site.opened) == 2, PATIENCE)
-        assert sorted(site.opened) == ["/reports/february", "/reports/january"]
+        assert sorted(site.opened) == ["/reports/february", "/reports/march"]
         assert site.given == dead + 1
-        assert token_requests(site) == 2
-
-        site.expire()
-        type_in("tokens.logout(); fetch.delay('march')")
-        wait_until(lambda: "raised unexpected: LoginRequiredError" in worker.log, PATIENCE)
-        assert token_requests(site) == 2
-        assert worker.log.count(" retry: Retry in 1.0s: RefreshFailedError(") == 1
+        assert token_requests(site) == 4
+        assert " retry: Retry in 1.0s: RefreshFailedError(" in worker.log
 
 
-def out_of_order_once(site: ExampleCom) -> Fault:
-    def answer(request: Received) -> Reply | None:
-        site.fault = None
-        return unavailable(retry_after=1)(request)
+def answer_first(site: ExampleCom, replies: list[Reply]) -> Fault:
+    """Return a fault that gives these answers, and is over then."""
+
+    def answer(request: Received) -> Reply:
+        return replies.pop(0) if replies else site.process(request)
 
     return answer
 
