@@ -75,8 +75,9 @@ class RedisTokenStore:
     A turn takes four commands (enter, load, save, leave), and one more in each third of *lease*; a
     turn that had to wait takes six, and two more each time that it looks whether the holder lives:
     every *lease*, or every half of the client's ``socket_timeout`` if that is shorter. A waiting
-    thread takes one connection out of the client's pool. How long a command may take is the client's
-    business (``socket_timeout``, retries); a client made from a URL gives up after 5 seconds.
+    thread takes one connection out of the client's pool. How long a command may take is the
+    client's business (``socket_timeout``, retries); a client made from a URL gives up after 5
+    seconds.
 
     Args:
         client_or_url: Your own `redis.Redis` or `valkey.Valkey` (of a Sentinel too, by
