@@ -1,0 +1,137 @@
+"""A pytest plugin that puts our adapter in the way of every request another project's tests send.
+
+``--way`` says how:
+
+* ``plain``: not at all.
+* ``in-place``: `requests.adapters.HTTPAdapter` is our adapter, so each session mounts it, and what
+  is derived from `HTTPAdapter` derives from ours.
+* ``mounted``: only what a session mounts by itself is ours, for tests that replace methods of
+  `HTTPAdapter`.
+* ``in-front``: each adapter a session sends with, whatever it is, is the transport of ours.
+
+No name but this machine's can be resolved, so a test that needs a network fails at once, plain too.
+With ``+token`` behind it, the source has a token, otherwise none; it is for an origin that no test
+meets. No way reaches what is sent without `requests.Session`: by an adapter's own `send`, or by
+urllib3.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import pytest
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+
+from requests_tokenrefresh import (
+    FileTokenStore,
+    RefreshTokenGrant,
+    TokenRefreshAdapter,
+    TokenSource,
+)
+
+_PARAMETERS = list(inspect.signature(HTTPAdapter).parameters)
+_SEND = requests.Session.send.__code__
+_HERE = re.compile(r"localhost|127\..*|::1|0\.0\.0\.0|")
+
+# A file, so that sessions pickle.
+_directory = tempfile.TemporaryDirectory()
+_tokens = TokenSource(
+    RefreshTokenGrant("https://auth.example.com/token", client_id="suite"),
+    origins=["https://never-met.example.com"],
+    store=FileTokenStore(Path(_directory.name) / "token.json"),
+)
+
+_running: str | None = None  # the test's name
+_outcomes: dict[str, str] = {}
+_reached: dict[str | None, None] = {}
+
+
+class Ours(TokenRefreshAdapter):
+    """Takes what `HTTPAdapter` takes, and notes which tests it serves."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options.update(zip(_PARAMETERS, args, strict=False))
+        super().__init__(_tokens, **options)
+
+    def send(self, *args: Any, **how: Any) -> requests.Response:
+        """Send as `TokenRefreshAdapter` does."""
+        _reached[_running] = None
+        return super().send(*args, **how)
+
+
+def _stay_on_this_machine() -> None:
+    resolve = socket.getaddrinfo
+
+    def resolve_here(host: str | bytes | None, *args: Any, **options: Any) -> Any:
+        if not _HERE.fullmatch(host.decode() if isinstance(host, bytes) else host or ""):
+            raise socket.gaierror(socket.EAI_NONAME, "tests stay on this machine")
+        return resolve(host, *args, **options)
+
+    socket.getaddrinfo = resolve_here
+
+
+def _swap(way: str) -> None:
+    if way in ("in-place", "mounted"):
+        requests.sessions.HTTPAdapter = Ours
+    if way == "in-place":
+        requests.adapters.HTTPAdapter = Ours
+    if way == "in-front":
+        requests.Session.get_adapter = _with_ours_in_front(requests.Session.get_adapter)
+
+
+def _with_ours_in_front(get_adapter: Any) -> Any:
+    fronts: WeakKeyDictionary[BaseAdapter, Ours] = WeakKeyDictionary()
+
+    def get_front(session: requests.Session, url: str) -> BaseAdapter:
+        adapter = get_adapter(session, url)
+        if sys._getframe(1).f_code is not _SEND:  # a test that wants to see what is mounted
+            return adapter
+        if adapter not in fronts:
+            fronts[adapter] = Ours(transport=adapter)
+        return fronts[adapter]
+
+    return get_front
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the way, and where the outcomes go."""
+    parser.addoption("--way", required=True)
+    parser.addoption("--outcomes", type=Path, required=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Swap before anything of theirs is imported."""
+    way, _, held = early_config.known_args_namespace.way.partition("+")
+    if held:
+        _tokens.login({"access_token": "secret", "refresh_token": "secret", "expires_in": 3600})
+    _swap(way)
+    _stay_on_this_machine()
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Note which test is running."""
+    global _running
+    _running = nodeid
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note how the test ended, which is how the first of its phases did that did not pass."""
+    if _outcomes.get(report.nodeid, "passed") == "passed":
+        _outcomes[report.nodeid] = "xfailed" if hasattr(report, "wasxfail") else report.outcome
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Write it all down."""
+    found = {"outcomes": _outcomes, "reached": [name for name in _reached if name]}
+    config.getoption("outcomes").write_text(json.dumps(found))
+    _directory.cleanup()
