@@ -271,8 +271,8 @@ class TokenRefreshAdapter(HTTPAdapter):
                 verdict = "refused"
                 self._source.tell(TokenRejected, replay=True)
             elif response.status_code != requests.codes.unauthorized:
-                verdict = "accepted"
                 self._source.accept(token)
+                verdict = "accepted"
         finally:
             if verdict == "none":
                 self._source.give_up(token)

@@ -205,7 +205,8 @@ class TokenSource:
         # Read without _turn by its leader ("is it still mine?"), written under it. None: nobody
         # is refreshing.
         self._flight: _Flight | None = None
-        # All of these are guarded by _turn:
+        # All of these are written under _turn; a leader, and who is about to look into the store,
+        # reads some of them without.
         self._token: Token | None = None  # the current one, usable or not
         self._born = -math.inf  # when it was issued, in monotonic seconds, if it is known to be new
         self._early_from = math.inf  # when its early window opens, in epoch seconds
@@ -928,7 +929,7 @@ class TokenSource:
 
     def _try_to_save(self, token: Token) -> bool:
         try:
-            self._store.save(token)
+            _finish(lambda: self._store.save(token))
         except Exception as error:
             # A new token exists nowhere else: whatever the store raises, keep it in memory.
             _log.error(
@@ -979,7 +980,7 @@ class TokenSource:
         # A child that was forked in here is in nobody's turn.
         if self._in_turn is flight and flight is not self._flight and flight.token is None:
             with suppress(StoreLockLostError):
-                self._write_current()
+                _finish(self._write_current)
 
     def _write_current(self) -> Token | None:
         while True:
@@ -1185,6 +1186,19 @@ def _raise_shared(error: TokenRefreshError | None) -> None:
     """Raise this thread's own copy of *error*: one object would collect everybody's traceback."""
     if error is not None:
         raise copy.copy(error) from (error.__cause__ or error)
+
+
+def _finish(write: Callable[[], object]) -> None:
+    """Call *write*, and if it is interrupted (KeyboardInterrupt and the like) once more before that
+    goes on: what the store does not hold is lost with the process, and so is the login."""
+    try:
+        write()
+    except Exception:
+        raise
+    except BaseException:
+        with suppress(Exception):
+            write()
+        raise
 
 
 def _refuse_to_wait_for_oneself(flight: _Flight) -> None:

@@ -311,6 +311,22 @@ def test_insufficient_scope_is_not_a_matter_of_refreshing(api: responses.Request
 # -- a trial has a verdict on every way out ----------------------------------------------------
 
 
+def test_an_interrupt_while_a_replay_is_accepted_ends_the_trial(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_source()
+
+    def interrupted(_token: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(source, "accept", interrupted)
+    api.get(URL, status=401)
+    api.get(URL)
+    with pytest.raises(KeyboardInterrupt):
+        session_for(source).get(URL)
+    assert source._flight is None
+
+
 @pytest.mark.parametrize("error", [requests.ConnectionError("reset"), KeyboardInterrupt()])
 def test_a_trial_that_ends_without_an_answer_lets_the_waiters_go(
     api: responses.RequestsMock, error: BaseException

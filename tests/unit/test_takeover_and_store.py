@@ -64,6 +64,31 @@ def test_the_new_token_of_an_interrupted_leader_was_issued_and_is_no_old_one() -
         source.refuse(source.token())
 
 
+def test_a_save_that_is_interrupted_is_finished_first() -> None:
+    """Whoever is interrupted mostly ends, and with him what only he knows."""
+    store = Store()
+    source = make_source(store=store)
+    old = source.token()
+    store.before["save"] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        source.refresh(old)
+    assert store.load() == Token("access-1", "refresh-1")
+
+
+def test_a_displaced_leader_that_is_interrupted_leaves_the_new_login_in_the_store() -> None:
+    store = Store()
+    source = make_source(store=store)
+
+    def log_in_meanwhile() -> None:
+        source.login("newer")
+        store.before["save"] = interrupt  # of the leader, once its own late write is done
+
+    store.before["save"] = log_in_meanwhile
+    with pytest.raises(KeyboardInterrupt):
+        source.refresh(source.token())
+    assert store.saved == ["access-0", "newer", "access-1", "newer"]
+
+
 def test_an_interrupt_of_a_displaced_leaders_last_write_leaves_no_turn_behind() -> None:
     store = Store()
 
