@@ -1,0 +1,127 @@
+"""Every interleaving that matters: what may come of each scenario, and what does.
+
+A run of all tests explores up to `AT_MOST` schedules of each, which is all of them for many that
+have two tasks. With the environment variable ``ALL_SCHEDULES`` none is left out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import types
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from .explorer import Explored, ScheduleError, explore
+from .planted_bugs import BUGS
+from .scenarios import SCENARIOS, Scenario
+from .scheduler import Scheduler
+from .watched_source import load_source
+
+ALL = "ALL_SCHEDULES" in os.environ
+AT_MOST = 10**9 if ALL else 200
+AT_MOST_A_PLACE = 10**9 if ALL else 40
+AT_MOST_FOR_A_BUG = 2000
+SOURCE = load_source()
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Thousands of failing refreshes are not worth a line each."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def explored(
+    scenario: Scenario,
+    module: types.ModuleType,
+    expected: Callable[[str], bool],
+    *,
+    at_most: int = AT_MOST,
+    interrupt: tuple[str, int] | None = None,
+) -> tuple[Explored, set[str]]:
+    """Explore *scenario*, whose outcomes are *expected*; return how far, and all there were."""
+    outcomes: set[str] = set()
+
+    def begin(scheduler: Scheduler) -> Callable[[], None]:
+        tell = scenario.begin(module, scheduler)
+
+        def check() -> None:
+            outcome = tell()
+            assert expected(outcome), f"this came of it: {outcome}"
+            outcomes.add(outcome)
+
+        return check
+
+    return explore(begin, at_most=at_most, interrupt=interrupt), outcomes
+
+
+def explored_with_interrupts(
+    scenario: Scenario, module: types.ModuleType, task: str
+) -> Iterator[set[str]]:
+    """Interrupt *task* wherever a thread may wait, one place after the other.
+
+    The others get what they may get without that.
+    """
+    names = [*scenario.tasks, *scenario.elsewhere]
+    others = {
+        (name, got)
+        for outcome in scenario.outcomes
+        for name, got in zip(names, outcome.split(", "), strict=False)
+    }
+
+    def expected(outcome: str) -> bool:
+        return all(
+            (name, got) in others or (name, got) == (task, "KeyboardInterrupt")
+            for name, got in zip(names, outcome.split(", "), strict=False)
+        )
+
+    for place in itertools.count(1):
+        _, outcomes = explored(
+            scenario, module, expected, at_most=AT_MOST_A_PLACE, interrupt=(task, place)
+        )
+        if not any("KeyboardInterrupt" in outcome for outcome in outcomes):
+            return  # it has no such place in any schedule
+        yield outcomes
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_whatever_the_order_only_this_can_come_of_it(name: str) -> None:
+    scenario = SCENARIOS[name]
+    how_far, outcomes = explored(scenario, SOURCE, scenario.outcomes.__contains__)
+    print(f"{name}: {how_far.schedules} schedules, {'all' if how_far.complete else 'not all'}")
+    assert outcomes == scenario.outcomes if how_far.complete else outcomes
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("two rejections", "a"),
+        ("two rejections, and the token cannot be saved", "a"),
+        ("two replays that are accepted", "a"),
+        ("two requests in the early window", "a"),
+        ("a rejection and a request", "rejected"),
+        ("a rejection and a login", "a"),
+        ("a rejection and a logout", "a"),
+        ("a rejection in each of two processes", "here"),
+    ],
+)
+def test_wherever_a_thread_is_interrupted_the_others_get_theirs(name: str, task: str) -> None:
+    places = list(explored_with_interrupts(SCENARIOS[name], SOURCE, task))
+    print(f"{name}: interrupted at {len(places)} places")
+    assert len(places) > 5
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_the_schedule_that_a_bug_needs_is_found(bug: str) -> None:
+    planted = BUGS[bug]
+    module = load_source(*planted.edits)
+    scenario = SCENARIOS[planted.found_by]
+    with pytest.raises(ScheduleError, match=planted.breaks):
+        if planted.interrupts is None:
+            explored(scenario, module, scenario.outcomes.__contains__, at_most=AT_MOST_FOR_A_BUG)
+        else:
+            list(explored_with_interrupts(scenario, module, planted.interrupts))
