@@ -608,15 +608,17 @@ class TokenSource:
 
     @contextmanager
     def _handing_over(self) -> Iterator[None]:
-        """Let a waiter take over if this thread is interrupted (KeyboardInterrupt and the like)
-        anywhere between opening a flight and the end of its refresh."""
+        """Let a waiter take over if this thread is interrupted (KeyboardInterrupt, or whatever a
+        signal handler raises) anywhere between opening a flight and the end of its refresh."""
+        before = self._flight
         try:
             yield
-        except Exception:
-            raise
         except BaseException:
             flight = self._flight
-            if flight is not None and flight.leader == threading.get_ident():
+            # One that was under way before belongs to a call further out, which may go on: that of
+            # a refresher that asks its own source, and is refused.
+            opened_here = flight is not before
+            if flight is not None and opened_here and flight.leader == threading.get_ident():
                 self._abandon(flight)
             raise
 

@@ -125,21 +125,24 @@ def test_a_thread_that_leads_may_ask_again_while_its_token_is_on_trial() -> None
 
 @pytest.mark.parametrize("method", ["_lead", "_open_flight"])
 @pytest.mark.parametrize("early", [False, True])
-def test_an_interrupt_on_the_way_into_a_flight_strands_nobody(method: str, early: bool) -> None:
-    """Python looks for signals where a function begins."""
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeoutError])
+def test_an_interrupt_on_the_way_into_a_flight_strands_nobody(
+    method: str, early: bool, interrupt: type[BaseException]
+) -> None:
+    """Python looks for signals where a function begins, and a handler may raise any exception."""
     source = make_source(monotonic=time.monotonic, wait_timeout=5)
     old = source.token()
     if early:
         source._early_from = source._look_at = 0
         source._make_ready()
 
-    def interrupt(frame: FrameType, event: str, _argument: object) -> None:
+    def handler(frame: FrameType, event: str, _argument: object) -> None:
         if event == ("call" if method == "_lead" else "return") and frame.f_code.co_name == method:
-            raise KeyboardInterrupt
+            raise interrupt
 
-    sys.setprofile(interrupt)
+    sys.setprofile(handler)
     try:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(interrupt):
             source.token() if early else source.refresh(old)
     finally:
         sys.setprofile(None)
