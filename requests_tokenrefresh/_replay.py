@@ -228,7 +228,10 @@ def _cut_short(raw: HTTPResponse) -> Iterator[None]:
     # By a duplicate: urllib3 before 2.3 cannot shut down what it reads from.
     with socket.fromfd(raw.fileno(), socket.AF_INET, socket.SOCK_STREAM) as duplicate:
         timer = threading.Timer(_LONGEST_SET_ASIDE, _hang_up, [duplicate])
-        timer.start()
+        try:
+            timer.start()
+        except RuntimeError:  # none can be had: too many, or the end of a program on Python 3.12
+            _hang_up(duplicate)  # what has arrived can be read still
         try:
             yield
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections.abc import Callable, Iterator
 
 import hypothesis
@@ -40,3 +41,19 @@ def raw_server() -> Iterator[Callable[..., RawServer]]:
             return servers.enter_context(RawServer(script, host=host))
 
         yield start
+
+
+@pytest.fixture
+def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call it, and from then on the test can start no threads; its servers can.
+
+    As at the end of a program on Python 3.12, or where a process may have no more of them.
+    """
+    refused, start = threading.current_thread(), threading.Thread.start
+
+    def start_or_raise(thread: threading.Thread) -> None:
+        if threading.current_thread() is refused:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        start(thread)
+
+    return lambda: monkeypatch.setattr(threading.Thread, "start", start_or_raise)

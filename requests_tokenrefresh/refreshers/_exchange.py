@@ -71,12 +71,19 @@ class OneExchange(Session):
         # address and each proxy, and looking up a name has none. So the exchange has a thread of
         # its own, which is left behind at the deadline; cutting the line ends it.
         answer: futures.Future[requests.Response] = futures.Future()
-        threading.Thread(
+        exchange = threading.Thread(
             target=self._request,
             args=(answer, args, kwargs),
             name="token-endpoint-exchange",
             daemon=True,  # one that still looks up a name must not keep the program alive
-        ).start()
+        )
+        try:
+            exchange.start()
+        except RuntimeError:
+            # There are too many, or the program is ending: on Python 3.12 the threads that are
+            # waited for then, and atexit functions, can start none. Better one that takes as long
+            # as its single waits than none.
+            self._request(answer, args, kwargs)
         try:
             answered = futures.wait([answer], self._deadline).done
         finally:

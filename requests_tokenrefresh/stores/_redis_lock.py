@@ -21,6 +21,7 @@ that fails is the last, and leases and timeouts are whole seconds.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -124,7 +125,11 @@ class Turn:
 
     def keep(self) -> None:
         """Renew the lease from now on, until `leave` or the end of the process."""
-        threading.Thread(target=self._renew, name="token-store-lease", daemon=True).start()
+        renewal = threading.Thread(target=self._renew, name="token-store-lease", daemon=True)
+        # None can be had: there are too many, or it is the end of a program on Python 3.12. Then
+        # the turn lasts for one lease, which a refresh seldom takes.
+        with contextlib.suppress(RuntimeError):
+            renewal.start()
 
     def leave(self) -> None:
         """Free the lock if it is still held, and wake one waiter. Raises nothing."""

@@ -383,6 +383,22 @@ def test_a_holder_who_takes_longer_than_three_leases_keeps_the_lock(valkey):
     assert store.load() == NEW
 
 
+def test_where_no_thread_can_be_started_a_turn_lasts_for_one_lease(
+    store, sibling, valkey, no_more_threads
+):
+    no_more_threads()
+    with store.lock(0):
+        store.save(NEW)
+        with pytest.raises(StoreLockTimeoutError), sibling.lock(0):
+            pass
+        expire(valkey)
+        with sibling.lock(0):
+            sibling.save(NEWER)
+        with pytest.raises(StoreLockLostError):
+            store.save(NEW)
+    assert store.load() == NEWER
+
+
 def test_a_lease_that_ran_out_is_taken_up_again(valkey):
     store = RedisTokenStore(valkey.url, key="reports", lease=0.1)
     with store.lock(0):

@@ -365,6 +365,29 @@ def test_an_http_1_0_server_that_hangs_up_after_each_answer_is_fine(
     assert [r.connection for r in server.requests] == [1, 2]
 
 
+def test_where_no_thread_can_be_started_the_rest_of_a_last_answer_is_not_waited_for(
+    raw_server: Callable[..., RawServer], no_more_threads: Callable[[], None]
+) -> None:
+    done = threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        if read_request(connection).headers["Authorization"] == "Bearer access-1":
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            return
+        connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\nexpired")
+        done.wait(10)
+
+    server = raw_server(script)
+    no_more_threads()
+    with session_for(source_for(server.url)) as session:
+        started = time.monotonic()
+        response = session.get(server.url)
+        assert time.monotonic() - started < 0.9  # with a timer it is a second
+        done.set()
+    assert response.status_code == 200
+    assert response.history[0].content in (b"expired", b"")  # whether it came with the head
+
+
 def test_a_replay_keeps_to_the_callers_timeout(http_server: Callable[..., HTTPServer]) -> None:
     done = threading.Event()
 

@@ -608,3 +608,17 @@ def test_a_child_forked_during_an_exchange_can_refresh(http_server):
             child.join(10)
             thread.join(10)
     assert child.exitcode == 0
+
+
+def test_where_no_thread_can_be_started_the_exchange_goes_without(http_server, no_more_threads):
+    server = http_server(lambda request: Reply(body=BODY))
+    no_more_threads()
+    assert grant(server)(OLD).access_token == "new-access-token"
+    assert len(server.requests) == 1
+
+
+def test_where_no_thread_can_be_started_a_failure_is_told_as_ever(http_server, no_more_threads):
+    server = http_server(lambda request: None)
+    no_more_threads()
+    assert "closed connection without response" in str(failure(grant(server)))
+    assert len(server.requests) == 1
