@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from requests_tokenrefresh import TokenStore
+from tests.support.example_com import ExampleCom
 from tests.support.login_site import LoginSite
 from tests.support.valkey_server import ValkeyServer
 from tests.support.worker import StoreAt
@@ -20,6 +22,15 @@ def site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     """A site with reuse detection; indirectly parametrized, what else it does about reuse."""
     monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")  # else it refuses plain http
     with closing(LoginSite(reuse=getattr(request, "param", "revoke"))) as site:
+        yield site
+
+
+@pytest.fixture
+def example_com(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExampleCom]:
+    """A site that child processes reach too, who use the package, and `tests`, as they are here."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    with ExampleCom() as site:
         yield site
 
 

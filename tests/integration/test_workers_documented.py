@@ -7,51 +7,38 @@ import os
 import re
 import runpy
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 from cryptography.fernet import Fernet, InvalidToken
 
-import requests_tokenrefresh
 from requests_tokenrefresh import (
-    FileTokenStore,
     RefreshTokenGrant,
     StoreContentError,
-    Token,
     TokenRefreshAdapter,
     TokenSource,
 )
-from tests.support.documents import save_scripts, shown_command
+from tests.support.documented_programs import LOGIN, PATIENCE, Gunicorn, Program, log_in, only
+from tests.support.documents import save_scripts
 from tests.support.example_com import HOSTS, ExampleCom
 from tests.support.login_site import Fault
-from tests.support.server_process import ServerProcess
 from tests.support.servers import Received, Reply
 from tests.support.threads import run_together, wait_until
 from tests.support.valkey_server import ValkeyServer
 
 PAGE = Path(__file__).parents[2] / "docs" / "workers.md"
-STORE = ".config/reports/token.json"  # below the home, for those who keep the login in a file
-
-LOGIN = {"access_token": "access-0", "refresh_token": "refresh-0"}
 GOOD = {"message": "the token is good"}
-
-PATIENCE = 30.0  # seconds for what other processes do; then the test fails
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExampleCom]:
-    """Which child processes reach too, and use the package as it is here."""
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setenv("PYTHONPATH", str(Path(requests_tokenrefresh.__file__).parents[1]))
-    with ExampleCom() as site:
-        yield site
+def site(example_com: ExampleCom) -> ExampleCom:
+    return example_com
 
 
 @pytest.fixture
@@ -64,83 +51,13 @@ def addresses_and_redis(addresses: dict[str, str], valkey: ValkeyServer) -> dict
     return addresses | {"redis://redis.example.com/0": valkey.url}
 
 
-def log_in(home: Path) -> None:
-    FileTokenStore(home / STORE).save(Token.from_mapping(LOGIN, received_at=0))
-
-
-def token_requests(site: ExampleCom) -> int:
-    return [request.path for request in site.requests].count("/oauth/token")
-
-
-class Program(ServerProcess):
-    """A program of the page that serves, in a folder that is its home and has the scripts."""
-
-    crash_signal = "SIGTERM"  # so that it takes its workers along, if the tests have been killed
-
-    def __init__(self, name: str, addresses: Mapping[str, str]) -> None:
-        super().__init__(name)
-        self.words = shown_command(PAGE, name)
-        save_scripts(PAGE, addresses, self.folder)
-
-    def close(self) -> None:
-        if self._process is not None:
-            os.killpg(self.pid, signal.SIGKILL)
-        super().close()
-
-    def _command(self) -> list[str]:
-        return [sys.executable, "-m", *self.words]
-
-    def _environment(self) -> dict[str, str]:
-        return {**os.environ, "HOME": str(self.folder)}
-
-
 # -- gunicorn --------------------------------------------------------------------------------------
-
-
-class Gunicorn(Program):
-    """Two workers, that answer on a port of ours."""
-
-    def __init__(self, addresses: Mapping[str, str]) -> None:
-        super().__init__("gunicorn", addresses)
-        log_in(self.folder)
-
-    @property
-    def threads(self) -> int:
-        """How many requests each worker answers at once."""
-        return int(self.words[self.words.index("--threads") + 1])
-
-    @property
-    def workers(self) -> list[int]:
-        """The process ids of all that were started."""
-        return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.log)]
-
-    def get(self) -> requests.Response:
-        return requests.get(f"http://127.0.0.1:{self.port}/", timeout=PATIENCE)
-
-    def _environment(self) -> dict[str, str]:
-        bind = f"--bind 127.0.0.1:{self.port}"
-        return {**super()._environment(), "GUNICORN_CMD_ARGS": bind}
-
-    def _is_ready(self) -> bool:
-        with socket.create_connection(("127.0.0.1", self.port), 1):
-            return len(self.workers) == 2
-
-
-@contextmanager
-def only(worker: int, server: Gunicorn) -> Iterator[None]:
-    """Let the other worker stand still, so that this one takes the requests."""
-    [other] = set(server.workers) - {worker}
-    os.kill(other, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with suppress(ProcessLookupError):  # it has been killed meanwhile
-            os.kill(other, signal.SIGCONT)
 
 
 @pytest.fixture
 def gunicorn(addresses: dict[str, str]) -> Iterator[Gunicorn]:
-    with Gunicorn(addresses) as server:
+    with Gunicorn(PAGE, addresses) as server:
+        log_in(server.folder)
         yield server
 
 
@@ -185,7 +102,7 @@ def test_a_gunicorn_worker_that_is_killed_in_a_refresh_leaves_it_to_the_other(
     assert isinstance(lost.exception(), requests.ConnectionError)
     assert [answer.result().json() for answer in answers] == [GOOD] * len(answers)
     assert site.given == dead + 1
-    assert token_requests(site) == 2
+    assert site.token_requests == 2
 
 
 # -- Celery ----------------------------------------------------------------------------------------
@@ -210,7 +127,7 @@ def shell(folder: Path, module: str) -> Iterator[Callable[[str], object]]:
 def test_a_celery_task_is_tried_again_if_refreshing_fails_and_not_if_the_login_is_over(
     site: ExampleCom, addresses_and_redis: dict[str, str]
 ) -> None:
-    worker = CeleryWorker("celery", addresses_and_redis)
+    worker = CeleryWorker(PAGE, "celery", addresses_and_redis)
     with shell(worker.folder, "reports_tasks") as type_in, worker:
         type_in(f"tokens.login({LOGIN})")
         site.expire()
@@ -228,7 +145,7 @@ def test_a_celery_task_is_tried_again_if_refreshing_fails_and_not_if_the_login_i
         wait_until(lambda: len(site.opened) == 2, PATIENCE)
         assert sorted(site.opened) == ["/reports/february", "/reports/march"]
         assert site.given == dead + 1
-        assert token_requests(site) == 4
+        assert site.token_requests == 4
         assert " retry: Retry in 1.0s: RefreshFailedError(" in worker.log
 
 
@@ -332,4 +249,4 @@ def test_a_pod_without_the_new_key_leaves_the_token_alone(
     with pytest.raises(StoreContentError):
         get(site, late)
     assert get(site, roll_out(f"{new} {old}")) == 200
-    assert token_requests(site) == 1
+    assert site.token_requests == 1

@@ -59,6 +59,11 @@ class ExampleCom(HTTPServer):
         return self._rejections
 
     @property
+    def token_requests(self) -> int:
+        """How many requests have come to ``/oauth/token``."""
+        return [request.path for request in self.requests].count("/oauth/token")
+
+    @property
     def opened(self) -> list[str]:
         """The pages that were opened, in order."""
         with self._lock:

@@ -1,0 +1,42 @@
+"""What the programs of the tests do: open a session with a login, use it, and say so."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import requests
+
+from requests_tokenrefresh import (
+    RefreshTokenGrant,
+    Token,
+    TokenRefreshAdapter,
+    TokenSource,
+    TokenStore,
+)
+
+FIRST = Token("access-0", "refresh-0", issued_at=0.0)
+"""What `tests.support.example_com.ExampleCom` takes for good until it expires; it is an old one."""
+
+
+def open_source(url: str, store: TokenStore | str, **options: Any) -> TokenSource:
+    """Return a source for the login in *store*, which begins with `FIRST` if there is none."""
+    grant = RefreshTokenGrant(f"{url}/oauth/token", client_id="reports")
+    return TokenSource(grant, origins=[url], store=store, **{"token": FIRST, **options})
+
+
+def open_session(url: str, store: TokenStore | str, **options: Any) -> requests.Session:
+    """Return a session that has the adapter on *url*."""
+    session = requests.Session()
+    session.mount(url, TokenRefreshAdapter(open_source(url, store, **options)))
+    return session
+
+
+def status(session: requests.Session, url: str) -> int:
+    """Return the status of ``GET url``."""
+    return session.get(url, timeout=30).status_code
+
+
+def say(*words: object) -> None:
+    """Write a line in one piece, whatever other threads and processes write."""
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
