@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -168,6 +170,18 @@ class TokenRefreshAdapter(HTTPAdapter):
             self._transport.close()
         super().close()
 
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pool; called when this adapter is made, unpickled, or in a forked child."""
+        super().init_poolmanager(*args, **kwargs)
+        _adapters.add(self)
+
+    def _leave_connections_to_parent(self) -> None:
+        # Kept, because to let go of them is to close them, by a lock that a thread of the parent
+        # may have held.
+        _left_to_parent.append((self.poolmanager, self.proxy_manager))
+        self.proxy_manager = {}
+        self.init_poolmanager(self._pool_connections, self._pool_maxsize, block=self._pool_block)
+
     def to_wrap(self) -> BaseAdapter:
         """Return what another adapter wraps when it is given this one.
 
@@ -307,3 +321,17 @@ def _refuse_plain_http_to_a_proxy(
             "name its host in NO_PROXY, or use https",
             request=request,
         )
+
+
+_adapters: weakref.WeakSet[TokenRefreshAdapter] = weakref.WeakSet()
+_left_to_parent: list[object] = []
+
+
+def _after_fork_in_child() -> None:
+    # On a connection that two processes send on, each may read the answer to the other's request.
+    for adapter in list(_adapters):
+        adapter._leave_connections_to_parent()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has none
+    os.register_at_fork(after_in_child=_after_fork_in_child)
