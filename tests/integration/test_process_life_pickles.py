@@ -1,0 +1,173 @@
+"""Sessions that libraries pickle, for processes of their own: joblib, Dask, multiprocessing."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import pickle
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from requests_tokenrefresh import (
+    FileTokenStore,
+    MemoryTokenStore,
+    RefreshTokenGrant,
+    Token,
+    TokenSource,
+)
+from tests.support.example_com import ExampleCom
+from tests.support.sessions import open_session, open_source, status
+
+REMEDY = "Give it a store that processes share, such as store=FileTokenStore(path)"
+
+WORKERS = 2
+
+Library = Callable[[requests.Session, str], list[int]]
+"""Gets a page in each of two processes, by the same session.
+
+Each imports itself what takes long to import: the tests are collected more often than run.
+"""
+
+
+def by_joblib(session: requests.Session, url: str) -> list[int]:
+    import joblib
+
+    got: list[int] = joblib.Parallel(n_jobs=WORKERS, batch_size=1)(
+        joblib.delayed(status)(session, url) for _ in range(WORKERS)
+    )
+    return got
+
+
+def by_dask(session: requests.Session, url: str) -> list[int]:
+    import dask
+
+    tasks = [dask.delayed(status)(session, url, dask_key_name=f"get-{n}") for n in range(WORKERS)]
+    return list(dask.compute(*tasks, scheduler="processes", num_workers=WORKERS, chunksize=1))
+
+
+def by_distributed(session: requests.Session, url: str) -> list[int]:
+    import distributed
+
+    with (
+        distributed.LocalCluster(
+            n_workers=WORKERS, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        tasks = [client.submit(status, session, url, pure=False) for _ in range(WORKERS)]
+        got: list[int] = client.gather(tasks)
+        return got
+
+
+def by_executor(session: requests.Session, url: str) -> list[int]:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WORKERS, mp_context=spawn) as pool:
+        return list(pool.map(status, [session] * WORKERS, [url] * WORKERS))
+
+
+def by_pool(session: requests.Session, url: str) -> list[int]:
+    with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
+        return pool.starmap(status, [(session, url)] * WORKERS, chunksize=1)
+
+
+LIBRARIES = [by_joblib, by_dask, by_distributed, by_executor, by_pool]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed")
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_workers_that_unpickle_a_session_meet_one_expiry_and_refresh_once(
+    example_com: ExampleCom, tmp_path: Path, library: Library
+) -> None:
+    with open_session(example_com.url, str(tmp_path / "token.json")) as session:
+        assert status(session, example_com.url) == 200
+        example_com.expire()
+        dead = example_com.given
+        example_com.hold_rejections(WORKERS)
+        assert library(session, example_com.url) == [200] * WORKERS
+    assert example_com.given == dead + 1
+    assert example_com.rejections == WORKERS
+    assert example_com.token_requests == 1
+
+
+# Where each of them shows what the error says: in the message, or in that of its cause, which
+# stands above it in the traceback.
+@pytest.mark.parametrize(
+    ("library", "error", "where"),
+    [
+        (by_joblib, pickle.PicklingError, "cause"),
+        (by_dask, TypeError, "message"),
+        (by_executor, TypeError, "message"),
+        (by_pool, TypeError, "message"),
+    ],
+)
+def test_a_session_with_a_login_in_memory_is_refused_with_the_remedy(
+    example_com: ExampleCom, library: Library, error: type[Exception], where: str
+) -> None:
+    with (
+        open_session(example_com.url, MemoryTokenStore()) as session,
+        pytest.raises(error) as refused,
+    ):
+        library(session, example_com.url)
+    assert (REMEDY in str(refused.value)) is (where == "message")
+    assert REMEDY in "".join(traceback.format_exception(refused.value))
+    assert example_com.requests == []
+
+
+@pytest.mark.parametrize("pickler", ["pickle", "cloudpickle", "distributed.protocol.pickle"])
+def test_no_token_is_in_what_is_pickled(tmp_path: Path, pickler: str) -> None:
+    """Not the one to start with, those that were stored or are in use, nor one that could not be
+    saved."""
+    secrets = [f"{kind}-s3cret-{n}" for n in range(4) for kind in ("access", "refresh")]
+    begin, in_store, fresh, unsaved = (Token(*secrets[n : n + 2]) for n in range(0, 8, 2))
+    store = FailingStore(tmp_path / "token.json")
+    store.save(in_store)
+    source = open_source("https://api.example.com", store, token=begin)
+    source._refresher = lambda _token: fresh  # a grant, when it is pickled
+    token = source.refresh(source.token())
+    source._refresher = lambda _token: unsaved
+    store.fails = True
+    token = source.refresh(token)
+    assert (token.access_token, source._unsaved) == (unsaved.access_token, token)
+    source._refresher = RefreshTokenGrant("https://auth.example.com/token", client_id="reports")
+    session = requests.Session()
+    source.mount(session)
+    pickled = importlib.import_module(pickler).dumps(session)
+    assert b"token.json" in pickled
+    assert [secret for secret in secrets if secret.encode() in pickled] == []
+
+
+class FailingStore(FileTokenStore):
+    """One that fails to save as soon as it is told to."""
+
+    fails = False
+
+    def save(self, token: Token) -> None:
+        if self.fails:
+            raise OSError("no space left")
+        super().save(token)
+
+
+def test_a_copy_that_was_pickled_while_a_flight_was_under_way_has_none(tmp_path: Path) -> None:
+    copies: list[TokenSource] = []
+
+    def refresh(_token: Token | None) -> Token:
+        source._refresher = refresh_never
+        copies.append(pickle.loads(pickle.dumps(source)))
+        return Token("access-1", "refresh-1")
+
+    source = open_source("https://api.example.com", str(tmp_path / "token.json"))
+    source._refresher = refresh
+    token = source.refresh(source.token())
+    [copy] = copies
+    assert copy.token() == token
+    assert copy.refresh(Token("access-0")) == token
+
+
+def refresh_never(_token: Token | None) -> Token:
+    raise AssertionError(f"asked at {time.time()}")
