@@ -230,6 +230,9 @@ class TokenSource:
         # While the login is over: whether the store may hold it still, so that a look would undo a
         # logout or a refusal.
         self._may_linger = False
+        # What the token endpoint refused for good, if the store may hold it still: the next flight,
+        # for an unattended login, would take it for a sibling's.
+        self._refused: Token | None = None
         # For the first flight, if the store holds nothing.
         self._seed = None if token is None else self._read(token, previous=None)
 
@@ -765,9 +768,10 @@ class TokenSource:
 
     def _load(self) -> Token | None:
         stored = self._store.load()
-        if stored is not None:
-            with self._turn:
-                self._was_stored = True
+        with self._turn:
+            if stored is None or stored == self._refused:
+                return None
+            self._was_stored = True
         return stored
 
     def _raise_if_emptied(self) -> None:
@@ -839,6 +843,7 @@ class TokenSource:
             with self._turn:
                 if flight is self._flight:
                     self._may_linger = True
+                    self._refused = basis
             _log.warning("the login is over, but the store still says otherwise: %s", _told(error))
             return None
         if stored is None:
@@ -1064,7 +1069,7 @@ class TokenSource:
         self._token = token
         self._ready = None  # until it lands: what it held is old
         self._born = -math.inf
-        self._seed = self._rejected = self._issued = None
+        self._seed = self._rejected = self._issued = self._refused = None
         self._unsaved, self._unsaved_ancestor = unsaved, ancestor
         self._may_linger = False
         self._failures, self._failure, self._retry_at = 0, None, -math.inf

@@ -10,6 +10,7 @@ from requests_tokenrefresh import (
     LoginRequiredError,
     RefreshFailedError,
     StoreLockTimeoutError,
+    StoreUnavailableError,
     Token,
     TokenSource,
     TokenStoreError,
@@ -285,6 +286,29 @@ def test_a_store_that_fails_then_does_not_soften_the_refusal(
             source.refresh(old)
     assert len(refresher.calls) == 1
     assert "the store still says otherwise" in caplog.text
+
+
+@pytest.mark.parametrize("trouble", ["load", "clear"])
+def test_a_refused_token_that_stays_in_the_store_is_not_used_again_until_the_login_succeeds(
+    trouble: str,
+) -> None:
+    """Neither the access token, which a server has rejected, nor the refresh token."""
+    clock, store, refresher = Clock(), Store(), Refresher()
+
+    def refuse() -> LoginRequiredError:
+        store.fails[trouble] = StoreUnavailableError("down")
+        return refusal()
+
+    refresher.answers.append(refuse)
+    login = Refresher(RefreshFailedError("down", retry_after=1.0), {"access_token": "logged-in"})
+    source = make_source(refresher, store=store, clock=clock, login=login)
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    store.fails.clear()
+    clock.advance(1)
+    assert source.token().access_token == "logged-in"
+    assert (len(refresher.calls), len(login.calls)) == (1, 2)
+    assert store.load() == source.token()
 
 
 def test_a_store_that_fails_after_a_refused_trial_does_not_soften_it_either(
