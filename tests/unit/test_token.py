@@ -142,6 +142,13 @@ def test_expiry_is_what_the_reply_says_or_the_jwt_claims(
     assert read(**reply).expires_at == expires_at
 
 
+@pytest.mark.parametrize("length", range(4))
+def test_the_claims_of_a_jwt_are_read_whatever_their_length(length: int) -> None:
+    """Base64 has up to two characters of padding, which a JWT leaves out."""
+    token = jwt({"exp": NOW + 7, "sub": "a" * length})
+    assert read(access_token=token).expires_at == NOW + 7
+
+
 @pytest.mark.parametrize("name", ["expires_in", "expires_at", "issued_at"])
 @pytest.mark.parametrize("value", ["soon", "", "nan", "inf", [], True, 10**400])
 def test_a_time_that_is_no_number_is_refused(name: str, value: Any) -> None:
