@@ -17,6 +17,7 @@ import requests
 from urllib3 import HTTPResponse
 
 from requests_tokenrefresh import LoginRequiredError, TokenRefreshAdapter, TokenSource
+from requests_tokenrefresh._replay import _hang_up
 from tests.support.logins import Refresher, wait_for_waiters
 from tests.support.servers import HTTPServer, RawServer, Received, Reply, read_request
 from tests.support.threads import run_together, start_together
@@ -287,6 +288,14 @@ def test_a_compressed_401_is_kept_compressed(http_server: Callable[..., HTTPServ
         (rejection,) = session.get(server.url).history
         assert len(rejection.raw._fp.getvalue()) == len(bomb)
         assert rejection.content[:3] == b"000"
+
+
+def test_hanging_up_on_a_server_that_was_faster_is_no_error() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    _hang_up(ours)
+    ours.close()
+    _hang_up(ours)
 
 
 @pytest.mark.parametrize(

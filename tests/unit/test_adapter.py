@@ -289,8 +289,10 @@ def test_an_error_has_a_401_whatever_rejected_the_token(api: responses.RequestsM
     session = session_for(make_source(), is_rejected=lambda response: response.status_code == 403)
     with pytest.raises(LoginRequiredError) as caught:
         session.get(URL)
-    assert caught.value.response.status_code == 401
-    assert [r.status_code for r in caught.value.response.history] == [403, 403]
+    response = caught.value.response
+    assert (response.status_code, response.url) == (401, URL)
+    assert response.request is caught.value.request
+    assert [r.status_code for r in response.history] == [403, 403]
 
 
 def test_a_challenge_is_read_for_the_scheme_of_the_token(api: responses.RequestsMock) -> None:

@@ -16,7 +16,14 @@ from requests_tokenrefresh import (
     TokenRefreshError,
 )
 from requests_tokenrefresh.events import LoggedOut, RefreshEnded
-from tests.support.logins import Clock, Heard, Refresher, make_source, wait_for_waiters
+from tests.support.logins import (
+    Clock,
+    Heard,
+    Refresher,
+    first_token,
+    make_source,
+    wait_for_waiters,
+)
 from tests.support.threads import start_together
 
 
@@ -161,14 +168,28 @@ def test_a_reply_without_a_usable_token_is_transient(reply: object) -> None:
 def test_having_no_token_is_no_logout() -> None:
     """Nobody has logged in: no login ends, and the store may hold one the next time."""
     reasons: list[str] = []
+    heard = Heard()
     nothing = LoginRequiredError("there is no token; log in first", reason="no_token")
-    refresher = Refresher(nothing)
-    source = make_source(refresher, logged_in=False, on_logout=reasons.append)
+    source = make_source(
+        Refresher(nothing), logged_in=False, on_logout=reasons.append, listeners=[heard]
+    )
     with pytest.raises(LoginRequiredError, match="log in first"):
         source.token()
     source._store.save(Token("stored", issued_at=0))
     assert source.token().access_token == "stored"
     assert reasons == []
+    assert [event.outcome for event in heard.of(RefreshEnded)] == ["permanent", "adopted"]  # type: ignore[attr-defined]
+
+
+def test_a_login_to_start_with_that_is_refused_is_asked_for_once_ever() -> None:
+    reasons: list[str] = []
+    refresher = Refresher(refused())
+    expired = first_token(issued_at=0)
+    source = make_source(refresher, token=expired, logged_in=False, on_logout=reasons.append)
+    for _ in range(2):
+        with pytest.raises(LoginRequiredError, match="the token endpoint refused it"):
+            source.token()
+    assert (refresher.calls, reasons) == ([expired], ["invalid_grant"])
 
 
 # -- transient ---------------------------------------------------------------------------------

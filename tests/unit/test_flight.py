@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
-from requests_tokenrefresh import LoginRequiredError, MemoryTokenStore, Token
-from requests_tokenrefresh.events import RefreshEnded, RefreshStarted
+from requests_tokenrefresh import (
+    LoginRequiredError,
+    MemoryTokenStore,
+    RefreshFailedError,
+    Token,
+)
+from requests_tokenrefresh.events import RefreshEnded, RefreshStarted, WaitEnded
 from tests.support.logins import (
     START,
     Clock,
@@ -131,6 +136,19 @@ def test_fifty_rejections_cause_one_refresh() -> None:
     assert len({id(token) for token in tokens}) == 1
     assert len(refresher.calls) == 1
     assert len(heard.of(RefreshStarted)) == 1
+
+
+def test_how_long_a_caller_has_waited_is_told() -> None:
+    clock, heard, refresher = Clock(), Heard(), Refresher()
+    refresher.gate.clear()
+    source = make_source(refresher, clock=clock, listeners=[heard])
+    old = source.token()
+    callers = start_together(2, lambda: source.refresh(old))
+    wait_for_waiters(source, 1)
+    clock.advance(2.5)
+    refresher.gate.set()
+    callers.outcomes()
+    assert [event.seconds for event in heard.of(WaitEnded)] == [2.5]  # type: ignore[attr-defined]
 
 
 def test_the_lock_is_free_while_foreign_code_runs() -> None:
@@ -443,6 +461,25 @@ def test_a_401_to_a_replay_whose_token_was_replaced_calls_for_another_flight() -
     assert source.reject(new).access_token == "other"
 
 
+def test_a_401_to_a_proven_token_that_was_replaced_since_is_nobodys_own_answer() -> None:
+    source = make_source()
+    new = source.reject(source.token())
+    source.accept(new)
+    source.login(Token("other"))
+    assert not source.trusts(new)
+    assert source.refuse(new) is True
+
+
+def test_a_401_to_a_proven_token_whose_refresh_has_failed_is_nobodys_own_answer() -> None:
+    source = make_source(Refresher(None, RefreshFailedError("unreachable")))
+    new = source.reject(source.token())
+    source.accept(new)
+    with pytest.raises(RefreshFailedError):
+        source.refresh(new)
+    assert not source.trusts(new)
+    assert source.refuse(new) is True
+
+
 def test_an_old_token_that_is_accepted_late_proves_nothing() -> None:
     source = make_source(trial_timeout=60)
     old = source.token()
@@ -495,6 +532,17 @@ def test_an_adopted_token_that_is_refused_has_grown_old_and_ends_nothing() -> No
     source.accept(source.token())
     assert {o.result().access_token for o in waiters.outcomes()} == {"access-1"}
     assert refresher.calls == [Token("siblings", "refresh-s")]
+
+
+def test_an_adopted_token_that_is_refused_is_handed_to_nobody_any_more() -> None:
+    store = MemoryTokenStore()
+    source = make_source(store=store, trial_timeout=60)
+    old = source.token()
+    store.save(Token("siblings", "refresh-s"))
+    adopted = source.reject(old)
+    assert source.refuse(adopted) is True
+    assert not source.on_trial(adopted)
+    assert source.token().access_token == "access-1"
 
 
 def test_a_waiter_waits_no_longer_for_a_trial_than_wait_timeout() -> None:

@@ -148,7 +148,7 @@ def test_a_second_logout_is_not_undone_by_a_look_from_before_it() -> None:
     source.logout()
     store.save(siblings())
     store.after["load"] = source.logout
-    with pytest.raises(LoginRequiredError):
+    with pytest.raises(LoginRequiredError, match="logged out by logout"):
         source.token()
     assert store.load() is None
 

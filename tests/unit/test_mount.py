@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,16 @@ from tests.support.guarded_api import GuardedAPI
 from tests.support.logins import ORIGIN, make_source
 
 OTHER = "https://other.example.com"
+
+
+def test_the_options_are_the_adapters_own() -> None:
+    adapters = inspect.signature(TokenRefreshAdapter).parameters
+    options = [
+        p
+        for p in inspect.signature(TokenSource.mount).parameters.values()
+        if p.kind == p.KEYWORD_ONLY
+    ]
+    assert [adapters[option.name].replace(kind=option.kind) for option in options] == options
 
 
 @pytest.fixture

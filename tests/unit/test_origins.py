@@ -230,6 +230,7 @@ def test_what_is_no_absolute_url_with_a_plain_host_is_refused_and_shown(url):
     with pytest.raises(ValueError, match="is not an http or https URL with a plain host") as secure:
         require_secure(url)
     assert "origins[1]" in str(origin.value)
+    assert str(secure.value).startswith("the URL is not an http or https URL with a plain host")
     assert "without user name" in str(secure.value)
     if "@" not in url:
         assert f"got {url!r}" in str(origin.value)

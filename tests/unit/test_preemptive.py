@@ -97,6 +97,16 @@ def unreachable(retry_after: float = 60) -> RefreshFailedError:
     return RefreshFailedError("unreachable", retry_after=retry_after)
 
 
+@pytest.mark.parametrize("age", [3400, 3600], ids=["early", "expired"])
+def test_a_refresh_by_the_clock_has_no_trial(age: float) -> None:
+    """Nobody has been told that the old token is dead, so nothing has to be proven."""
+    source, clock, _ = source_with(3600, trial_timeout=60)
+    clock.now = START + age
+    new = source.token()
+    assert new.access_token == "access-1"
+    assert not source.on_trial(new)
+
+
 def test_the_last_seconds_of_a_token_are_better_than_none(caplog: pytest.LogCaptureFixture) -> None:
     source, clock, refresher = source_with(3600, Refresher(unreachable()))
     clock.now = START + 3595
@@ -154,6 +164,21 @@ def test_a_late_401_during_an_early_refresh_does_not_wait_for_it() -> None:
     leader.outcomes()
 
 
+def test_who_finds_a_new_token_on_leaving_the_hot_path_refreshes_nothing() -> None:
+    """A login comes between its look at the clock and its turn."""
+    source, clock, refresher = source_with(3600)
+
+    def look() -> float:
+        source._clock = clock
+        source.login(Token("newer", "refresh-n", issued_at=clock(), expires_at=clock() + 3600))
+        return clock()
+
+    clock.now = START + 3400
+    source._clock = look
+    assert source.token().access_token == "newer"
+    assert refresher.calls == []
+
+
 def test_before_the_early_window_nobody_refreshes() -> None:
     source, clock, refresher = source_with(3600)
     clock.now = START + 3600 - 301
@@ -194,6 +219,20 @@ def test_a_transient_failure_of_an_early_refresh_is_logged_and_nobody_sees_it(
     assert "unreachable" in caplog.text
     clock.advance(7)
     assert source.token().access_token == "access-2"
+
+
+def test_a_logout_during_an_early_refresh_reaches_its_leader_whatever_begins_then() -> None:
+    """As it reaches any other that leads or waits."""
+
+    def switch_users() -> None:
+        source.logout()
+        source.login("newer")
+
+    source, clock, _ = source_with(3600, Refresher(switch_users))
+    clock.now = START + 3400
+    with pytest.raises(LoginRequiredError, match="logged out by logout"):
+        source.token()
+    assert source.token().access_token == "newer"
 
 
 def test_a_permanent_failure_of_an_early_refresh_ends_the_login() -> None:

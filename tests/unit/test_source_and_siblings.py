@@ -77,9 +77,10 @@ def test_a_store_that_only_this_process_has_is_not_glanced_at() -> None:
 # -- a refresh that fails, while a sibling's does not ----
 
 
-def test_who_backs_off_goes_on_with_what_a_sibling_has_got_meanwhile() -> None:
+@pytest.mark.parametrize("retry_after", [0.5, 3600])
+def test_who_backs_off_goes_on_with_what_a_sibling_has_got_meanwhile(retry_after: float) -> None:
     clock, store, heard = Clock(), Store(), Heard()
-    refresher = Refresher(RefreshFailedError("503", retry_after=3600))
+    refresher = Refresher(RefreshFailedError("503", retry_after=retry_after))
     source = make_source(refresher, store=store, clock=clock, listeners=[heard])
     with pytest.raises(RefreshFailedError):
         source.refresh(source.token())

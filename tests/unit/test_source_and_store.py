@@ -17,6 +17,7 @@ from requests_tokenrefresh import (
 )
 from requests_tokenrefresh.events import RefreshEnded
 from tests.support.logins import START, Clock, Heard, Refresher, first_token, make_source
+from tests.support.threads import run_together
 from tests.support.troubled_store import Store, siblings
 
 # -- whose token -------------------------------------------------------------------------------
@@ -34,6 +35,27 @@ def test_an_empty_store_leaves_the_login_to_start_with() -> None:
     source = make_source(refresher, token=first_token(), logged_in=False)
     assert source.token().access_token == "access-0"
     assert refresher.calls == []
+
+
+def test_a_login_to_start_with_that_cannot_be_saved_is_used_and_saving_is_tried_again() -> None:
+    store, refresher, clock = Store(), Refresher(), Clock()
+    source = make_source(refresher, store=store, clock=clock, token=first_token(), logged_in=False)
+    store.fails["save"] = TokenStoreError("full")
+    assert source.token().access_token == "access-0"
+    del store.fails["save"]
+    clock.advance(1)
+    assert source.token().access_token == "access-0"
+    assert (store.load(), refresher.calls) == (first_token(), [])
+
+
+def test_a_logout_while_the_login_to_start_with_is_saved_wins() -> None:
+    heard, store = Heard(), Store()
+    source = make_source(store=store, token=first_token(), logged_in=False, listeners=[heard])
+    store.before["save"] = lambda: run_together(1, source.logout)
+    with pytest.raises(LoginRequiredError, match="logged out by logout"):
+        source.token()
+    assert store.load() is None
+    assert [e.outcome for e in heard.of(RefreshEnded)] == ["discarded"]  # type: ignore[attr-defined]
 
 
 def test_an_expired_login_to_start_with_is_refreshed() -> None:
@@ -162,11 +184,12 @@ def test_saving_again_waits_for_nobody() -> None:
 # -- the lock ----------------------------------------------------------------------------------
 
 
-def test_an_early_refresh_only_tries_the_lock() -> None:
+@pytest.mark.parametrize("opened", [START + 3300, START + 3550], ids=["just now", "long ago"])
+def test_an_early_refresh_only_tries_the_lock(opened: float) -> None:
     heard, store, refresher, clock = Heard(), Store(), Refresher(), Clock()
-    source = make_source(refresher, store=store, clock=clock, listeners=[heard])
+    source = make_source(refresher, store=store, clock=clock, listeners=[heard], random=lambda: 0.0)
     store.busy = True
-    clock.now = START + 3550
+    clock.now = opened
     assert source.token().access_token == "access-0"
     assert store.patience[-1] == 0
     tries = len(store.patience)

@@ -68,6 +68,11 @@ def test_the_repr_shows_the_state_and_no_secret() -> None:
     assert repr(source) == "<TokenSource for https://api.example.com: over>"
 
 
+def test_the_repr_lists_the_origins() -> None:
+    source = make_source(origins=["https://b.example", "https://a.example"])
+    assert repr(source) == "<TokenSource for https://a.example, https://b.example: ready>"
+
+
 def never_called(_token: Token | None) -> Token:
     raise AssertionError
 
