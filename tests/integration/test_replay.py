@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 
 from requests_tokenrefresh import LoginRequiredError, TokenRefreshAdapter, TokenSource
@@ -288,6 +290,42 @@ def test_a_compressed_401_is_kept_compressed(http_server: Callable[..., HTTPServ
         (rejection,) = session.get(server.url).history
         assert len(rejection.raw._fp.getvalue()) == len(bomb)
         assert rejection.content[:3] == b"000"
+
+
+class Canned(HTTPAdapter):
+    """A transport that has its answers ready, as a cache or a mock; whoever reads them decodes."""
+
+    def send(self, request: requests.PreparedRequest, **_how: Any) -> requests.Response:  # type: ignore[override]
+        good = request.headers["Authorization"] == "Bearer access-1"
+        raw = HTTPResponse(
+            io.BytesIO(gzip.compress(b"good" if good else b"expired")),
+            headers={"Content-Encoding": "gzip"},
+            status=200 if good else 401,
+            preload_content=False,
+        )
+        return self.build_response(request, raw)
+
+
+@BY_READ_AND_READ1
+@pytest.mark.usefixtures("reading")
+def test_an_answer_that_is_no_sockets_is_kept_as_it_is() -> None:
+    source = source_for("http://localhost")
+    with session_for(source, transport=Canned()) as session:
+        response = session.get("http://localhost/")
+    assert (response.text, [r.text for r in response.history]) == ("good", ["expired"])
+
+
+def test_with_no_descriptor_left_to_end_the_reading_by_the_replay_goes_out_all_the_same(
+    http_server: Callable[..., HTTPServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    server = http_server(accepts("access-1", bad=Reply(401, b"expired", close=True)))
+    with session_for(source_for(server.url)) as session:
+        monkeypatch.setattr("socket.fromfd", fail)
+        response = session.get(server.url)
+    assert (response.status_code, [r.status_code for r in response.history]) == (200, [401])
 
 
 def test_hanging_up_on_a_server_that_was_faster_is_no_error() -> None:

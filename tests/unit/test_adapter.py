@@ -118,6 +118,7 @@ def test_a_replay_that_is_refused_ends_the_login(api: responses.RequestsMock) ->
     assert [r.text for r in error.response.history] == ["first"]
     assert error.request is not None
     assert error.request.url == URL
+    assert [e.replay for e in heard.of(TokenRejected)] == [False, True]  # type: ignore[attr-defined]
     assert [e.verdict for e in heard.of(ReplayEnded)] == ["refused"]  # type: ignore[attr-defined]
 
 
