@@ -230,7 +230,7 @@ BUGS = {
             ),
             (
                 """\
-            if flight is not None and flight.leader == threading.get_ident():
+            if flight is not None and opened_here and flight.leader == threading.get_ident():
                 self._abandon(flight)
             raise
 """,

@@ -30,6 +30,7 @@ GUARDED = {
     "_look_at",
     "_look_beside_at",
     "_may_linger",
+    "_refused",
     "_retry_at",
 }
 # Written only with _turn, and read without it, too.
