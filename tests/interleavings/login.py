@@ -74,6 +74,7 @@ class Login:
         module: `_source.py`, as it is or with a bug.
         server: Whose login it is.
         store: Where it is kept.
+        unattended: Whether it logs in again by itself, as login 9.
         history: Whether it matters what has ended before a task begins. If all say the same it does
             not, and there are fewer schedules.
         lifetime: The seconds that the first token lives, from 0 on.
@@ -87,6 +88,7 @@ class Login:
         server: Server,
         *,
         store: Store,
+        unattended: bool = False,
         history: bool = True,
         lifetime: float | None = None,
         **options: Any,
@@ -105,6 +107,7 @@ class Login:
             monotonic=scheduler.time,
             random=lambda: 0.5,
             on_logout=self.ended.append,
+            login=self._log_in_unattended if unattended else None,
             **options,
         )
         self.old: Token = self.source.token()
@@ -185,6 +188,10 @@ class Login:
         self.source.login(Token(f"{number}.0", f"{number}.0"))
         self._say_it_is_done()
         self._newest, self._running = number, self._running - 1
+
+    def _log_in_unattended(self) -> dict[str, str]:
+        self.scheduler.point("logs in unattended", Touch("server", "write"), waits=True)
+        return {"access_token": "9.0", "refresh_token": "9.0"}
 
     def log_out(self) -> None:
         """End the login."""

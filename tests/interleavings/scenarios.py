@@ -251,6 +251,22 @@ SCENARIOS = {
         },
         answers=(refusal,),
     ),
+    "two rejections, a refusal and an unattended login": Scenario(
+        {"a": refresh, "b": refresh},
+        {"9.0, 9.0, asked 1.0, left 9.0"},
+        answers=(refusal,),
+        options={"unattended": True},
+    ),
+    "a rejection, a refusal, an unattended login and a logout": Scenario(
+        {"a": refresh, "b": log_out},
+        {
+            "9.0, done, asked 1.0, ended logged_out, left nothing",
+            "logged_out, done, asked 1.0, ended logged_out, left nothing",
+            "logged_out, done, ended logged_out, left nothing",
+        },
+        answers=(refusal,),
+        options={"unattended": True},
+    ),
     # -- Logging in and out --------------------------------------------------------------------
     "a rejection and a login": Scenario(
         {"a": refresh, "b": log_in},
