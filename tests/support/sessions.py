@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from typing import Any
 
 import requests
@@ -39,4 +39,5 @@ def status(session: requests.Session, url: str) -> int:
 
 def say(*words: object) -> None:
     """Write a line in one piece, whatever other threads and processes write."""
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
