@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from requests_tokenrefresh import MemoryTokenStore, StoreLockTimeoutError, Token
+from requests_tokenrefresh import FileTokenStore, MemoryTokenStore, StoreLockTimeoutError, Token
 from tests.support.logins import START
 
 
@@ -17,8 +18,8 @@ def siblings(access_token: str = "siblings", lifetime: float = 3600) -> Token:
     return Token(access_token, "refresh-s", issued_at=START, expires_at=START + lifetime)
 
 
-class Store(MemoryTokenStore):
-    """A store that can fail, be busy, and be written to by a sibling that ignores the lock.
+class Troubled:
+    """What makes a store fail, be busy, and be written to by a sibling that ignores the lock.
 
     Attributes:
         before: What to do before the next ``"load"``, ``"save"``, ``"clear"`` or ``"lock"``, once.
@@ -29,10 +30,8 @@ class Store(MemoryTokenStore):
         saved: The access tokens that were saved, in order.
     """
 
-    shared = True
-
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.before: dict[str, Callable[[], object]] = {}
         self.after: dict[str, Callable[[], object]] = {}
         self.fails: dict[str, Exception] = {}
@@ -71,3 +70,13 @@ class Store(MemoryTokenStore):
         with super().lock(timeout):
             yield
         self._do("unlock")
+
+
+class Store(Troubled, MemoryTokenStore):
+    """One that would be shared if there were other processes."""
+
+    shared = True
+
+
+class TroubledFile(Troubled, FileTokenStore):
+    """One that is."""
