@@ -166,7 +166,8 @@ def set_aside(answer: requests.Response) -> None:
     """
     raw = answer.raw
     if not isinstance(raw, HTTPResponse):
-        with contextlib.suppress(requests.RequestException):
+        # RuntimeError: a rule such as is_rejected has read it to its end already.
+        with contextlib.suppress(requests.RequestException, RuntimeError):
             answer.content  # noqa: B018 - reads it, as a transport of its own kind knows how
         return
     content = _read_rest(raw)

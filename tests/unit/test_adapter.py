@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -503,6 +504,39 @@ def test_a_transport_gets_both_sends_with_the_same_arguments() -> None:
     ]
     adapter.close()
     assert transport.closed
+
+
+class Foreign(Recording):
+    """Its answers are not urllib3's: whatever can be read."""
+
+    def __init__(self, body: object) -> None:
+        super().__init__()
+        self.body = body
+
+    def send(self, request: requests.PreparedRequest, **how: Any) -> requests.Response:  # type: ignore[override]
+        response = super().send(request, **how)
+        response.raw = self.body
+        return response
+
+
+class BrokenOff:
+    def read(self, *_size: int) -> bytes:
+        raise requests.ConnectionError("broken off")
+
+
+def test_a_401_of_another_kind_that_breaks_off_is_no_reason_to_fail() -> None:
+    session = session_for(make_source(), transport=Foreign(BrokenOff()))
+    assert session.get(URL, stream=True).status_code == 200
+
+
+def test_a_401_of_another_kind_that_a_rule_has_read_to_its_end_is_replayed() -> None:
+    def is_rejected(response: requests.Response) -> bool:
+        return b"expired" in b"".join(response.iter_content(10)) or response.status_code == 401
+
+    session = session_for(
+        make_source(), transport=Foreign(io.BytesIO(b"expired")), is_rejected=is_rejected
+    )
+    assert session.get(URL, stream=True).status_code == 200
 
 
 @pytest.mark.parametrize(
