@@ -232,7 +232,10 @@ def test_the_connection_of_the_401_carries_the_replay(
     with session_for(source_for(server.url)) as session:
         response = session.get(server.url, stream=stream)
         assert response.content == b"good"
-        assert [r.content for r in response.history] == [b"expired"]
+        (rejection,) = response.history
+        assert rejection.content == b"expired"
+        raw = rejection.raw
+        assert (raw.status, raw.reason, raw.version) == (401, "Unauthorized", 11)
     assert [r.connection for r in server.requests] == [1, 1]
 
 

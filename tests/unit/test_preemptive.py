@@ -166,7 +166,8 @@ def test_a_late_401_during_an_early_refresh_does_not_wait_for_it() -> None:
 
 def test_who_finds_a_new_token_on_leaving_the_hot_path_refreshes_nothing() -> None:
     """A login comes between its look at the clock and its turn."""
-    source, clock, refresher = source_with(3600)
+    heard = Heard()
+    source, clock, refresher = source_with(3600, listeners=[heard])
 
     def look() -> float:
         source._clock = clock
@@ -176,7 +177,7 @@ def test_who_finds_a_new_token_on_leaving_the_hot_path_refreshes_nothing() -> No
     clock.now = START + 3400
     source._clock = look
     assert source.token().access_token == "newer"
-    assert refresher.calls == []
+    assert (refresher.calls, heard.of(RefreshStarted)) == ([], [])
 
 
 def test_before_the_early_window_nobody_refreshes() -> None:
