@@ -78,13 +78,13 @@ class OneExchange(Session):
             daemon=True,  # one that still looks up a name must not keep the program alive
         )
         try:
-            exchange.start()
-        except RuntimeError:
-            # There are too many, or the program is ending: on Python 3.12 the threads that are
-            # waited for then, and atexit functions, can start none. Better one that takes as long
-            # as its single waits than none.
-            self._request(answer, args, kwargs)
-        try:
+            try:
+                exchange.start()
+            except RuntimeError:
+                # There are too many, or the program is ending: on Python 3.12 the threads that are
+                # waited for then, and atexit functions, can start none. Better one that takes as
+                # long as its single waits than none.
+                self._request(answer, args, kwargs)
             answered = futures.wait([answer], self._deadline).done
         finally:
             self._line.cut()

@@ -622,3 +622,26 @@ def test_where_no_thread_can_be_started_a_failure_is_told_as_ever(http_server, n
     no_more_threads()
     assert "closed connection without response" in str(failure(grant(server)))
     assert len(server.requests) == 1
+
+
+def test_an_interrupt_as_soon_as_the_exchange_has_begun_ends_it(http_server, monkeypatch):
+    asked, hung_up = threading.Event(), threading.Event()
+
+    def handler(request):
+        asked.set()
+        assert hung_up.wait(LONG_PAST_IT)
+
+    server = http_server(handler)
+    start = threading.Thread.start
+
+    def start_and_interrupt(thread):
+        start(thread)
+        if thread.name == "token-endpoint-exchange":
+            assert asked.wait(5)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        grant(server)(OLD)
+    wait_until(lambda: not exchanges())
+    hung_up.set()
