@@ -5,6 +5,7 @@ For what happens once in the life of a process: its end, a signal, a library tha
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -12,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 30.0  # seconds for whatever is waited for; then the test fails
+_ONCE_MORE = 0.25  # seconds until a signal is sent again
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Script:
         try:
             line = self._lines.get(timeout=_PATIENCE)
         except queue.Empty:
-            self._fail("has written nothing")
+            raise self._failure("has written nothing") from None
         assert line is not None, f"it has ended instead of writing a line:\n{self._noise()}"
         return line
 
@@ -87,16 +90,35 @@ class Script:
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        self._process.send_signal(number)
+    def signal(self, name: str, timeout: float) -> str | None:
+        """Send a signal until the program has something to say about it, or has ended.
+
+        Once is not always enough: Python does not notice one that comes between its last look for
+        signals and the beginning of a wait before the wait is over.
+
+        Args:
+            name: ``"SIGINT"``. The program is to ignore it from the second time on.
+            timeout: Seconds for all of it.
+
+        Returns:
+            The line that it wrote; None if it has ended instead.
+        """
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            self._process.send_signal(signal.Signals[name])
+            with contextlib.suppress(queue.Empty):
+                line = self._lines.get(timeout=_ONCE_MORE)
+                if line is None:
+                    self._lines.put(None)  # for `end`
+                return line
+        raise self._failure(f"has not noticed {name} for {timeout:g} s")
 
     def end(self, timeout: float = _PATIENCE) -> Ended:
         """Wait until it has ended by itself, at most *timeout* seconds."""
         try:
             status = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self._fail(f"has not ended within {timeout:g} s")
+            raise self._failure(f"has not ended within {timeout:g} s") from None
         said = list(iter(self._lines.get, None))
         return Ended(status, said, self._noise())
 
@@ -110,10 +132,10 @@ class Script:
         self._errors.seek(0)
         return self._errors.read()
 
-    def _fail(self, problem: str) -> None:
+    def _failure(self, problem: str) -> AssertionError:
         self._process.send_signal(signal.SIGABRT)
         self._process.wait()
-        raise AssertionError(f"the program {problem}:\n{self._noise()}")
+        return AssertionError(f"the program {problem}:\n{self._noise()}")
 
 
 def run(source: str, *arguments: object) -> Ended:

@@ -1,0 +1,146 @@
+"""Real signals to a process whose main thread leads a refresh, or waits for one."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.example_com import ExampleCom
+from tests.support.scripts import Script
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows cannot send these to another process"
+)
+
+OTHERS = 3
+QUICK = 5.0  # seconds; whoever waits for the answer that the gate holds waits for ten and more
+
+PROGRAM = """
+import signal, sys, threading
+from time import sleep
+from tests.support.sessions import open_session, say, status
+
+url, path, main_leads, others = sys.argv[1], sys.argv[2], sys.argv[3] == "leads", int(sys.argv[4])
+session = open_session(url, path)
+tokens = session.get_adapter(url)._source
+
+def get(name):
+    try:
+        say(name, status(session, url))
+    except BaseException as error:
+        say(name, type(error).__name__)
+
+def refreshing():
+    while tokens._flight is None or tokens._flight.why != "reactive":
+        sleep(0.001)
+
+def follow():
+    refreshing()
+    for _ in range(others):
+        threading.Thread(target=get, args=["other"]).start()
+    while len(tokens._flight.news._waiters) != others + (not main_leads):
+        sleep(0.001)
+    say("all wait")
+
+def time_out(*_):
+    raise TimeoutError("the handler's own")
+
+handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: lambda *_: sys.exit(7),
+            signal.SIGALRM: time_out}
+
+def once(number, frame):
+    signal.signal(number, signal.SIG_IGN)
+    handlers[number](number, frame)
+
+for number in handlers:
+    signal.signal(number, once)
+threading.Thread(target=follow).start()
+if not main_leads:
+    threading.Thread(target=get, args=["leader"]).start()
+    refreshing()
+"""
+
+ENDING = [("SIGINT", "KeyboardInterrupt"), ("SIGTERM", "SystemExit")]
+
+
+@pytest.mark.parametrize(("number", "raised"), [*ENDING, ("SIGALRM", "TimeoutError")])
+def test_a_signal_to_a_waiting_main_thread_ends_its_wait_and_nobody_elses(
+    example_com: ExampleCom, tmp_path: Path, number: str, raised: str
+) -> None:
+    example_com.expire()
+    gate = example_com.hold()
+    program = PROGRAM + "get('main')"
+    with Script(program, example_com.url, tmp_path / "token.json", "waits", OTHERS) as script:
+        assert script.hear() == "all wait"
+        assert gate.arrived.wait(10)
+        assert script.signal(number, QUICK) == f"main {raised}"
+        gate.open()
+        ended = script.end()
+    assert (ended.status, ended.noise) == (0, "")
+    assert sorted(ended.said) == ["leader 200", *["other 200"] * OTHERS]
+    assert (example_com.token_requests, example_com.given) == (1, 2)
+
+
+@pytest.mark.parametrize(("number", "raised"), ENDING)
+def test_a_signal_to_a_leading_main_thread_lets_another_take_over(
+    example_com: ExampleCom, tmp_path: Path, number: str, raised: str
+) -> None:
+    example_com.expire()
+    gate = example_com.hold()
+    program = PROGRAM + "get('main')"
+    with Script(program, example_com.url, tmp_path / "token.json", "leads", OTHERS) as script:
+        assert script.hear() == "all wait"
+        assert gate.arrived.wait(10)
+        assert script.signal(number, QUICK) == f"main {raised}"
+        ended = script.end(QUICK)
+        gate.forget()
+    assert (ended.status, ended.noise) == (0, "")
+    assert ended.said == ["other 200"] * OTHERS
+    assert (example_com.token_requests, example_com.given) == (2, 2)
+
+
+def test_an_ordinary_exception_of_a_handler_in_the_leader_is_a_failure_of_the_refresh(
+    example_com: ExampleCom, tmp_path: Path
+) -> None:
+    """It cannot be told from what a refresher raises: all get their error, and may try again."""
+    example_com.expire()
+    gate = example_com.hold()
+    program = PROGRAM + "get('main'); sleep(max(0, tokens._back_off_ends_in())); get('main')"
+    with Script(program, example_com.url, tmp_path / "token.json", "leads", OTHERS) as script:
+        assert script.hear() == "all wait"
+        assert gate.arrived.wait(10)
+        first = script.signal("SIGALRM", QUICK)
+        ended = script.end(QUICK)
+        gate.forget()
+    assert ended.status == 0
+    assert "failed (TimeoutError: the handler's own); try again later" in ended.noise
+    assert sorted([first, *ended.said]) == [
+        "main 200",
+        "main RefreshFailedError",
+        *["other RefreshFailedError"] * OTHERS,
+    ]
+    assert (example_com.token_requests, example_com.given) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "last_line"),
+    [("SIGINT", -signal.SIGINT, ["KeyboardInterrupt"]), ("SIGTERM", 7, [])],
+)
+def test_a_signal_that_ends_a_program_during_a_refresh_ends_it_at_once(
+    example_com: ExampleCom, tmp_path: Path, number: str, status: int, last_line: list[str]
+) -> None:
+    example_com.expire()
+    gate = example_com.hold()
+    program = PROGRAM + "status(session, url)"
+    with Script(program, example_com.url, tmp_path / "token.json", "leads", 0) as script:
+        assert script.hear() == "all wait"
+        assert gate.arrived.wait(10)
+        assert script.signal(number, QUICK) is None
+        ended = script.end()
+        gate.forget()
+    assert ended.status == status
+    assert ended.noise.splitlines()[-1:] == last_line
+    assert example_com.token_requests == 1
