@@ -8,14 +8,15 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from hypothesis import event, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import event, example, given
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import parse_url
 
 from requests_tokenrefresh._errors import InsecureTransportError
 from requests_tokenrefresh._origins import Origins, require_secure
+from tests.support.examples import few
+from tests.support.urls import URLS, destinations
 
 API = Origins(["https://api.example.com"])
 SEVERAL = Origins(["https://api.example.com", "https://a:1", "https://[::1]:2", "http://127.0.0.1"])
@@ -305,37 +306,6 @@ def test_plain_http_stays_on_this_machine(host):
     assert Origins([f"http://{host}"]).allow(f"http://{host.lower()}/".replace(":80/", "/"))
 
 
-# URLs made of what parsers stumble over, often enough near an allowed origin to come close.
-STARTS = ["https://api.example.com", "https://a:1", "HTTPS://[::1]:2", "http://127.0.0.1", "https:"]
-HOSTS = ["//", "api.example.com", "API.example.COM", "a", "[::1]", "127.0.0.1", "evil.com", "xn--"]
-PORTS = [":443", ":80", ":1", ":2", ":01", ":0", ":"]
-MARKS = ["/", "\\", "@", "?", "#", "%", "%2f", "%40", "%61", "[", "]", ".", "*", ";", "\t", "\n"]
-LOOKALIKES = ["\u3002", "\uff0f", "\u017f", "\u212a", "\uff41", "\u00df"]
-CHARACTERS = st.integers(0, 0x7F).map(chr) | st.integers(0, 0x10FFFF).map(chr)
-PIECES = st.sampled_from([*HOSTS, *PORTS, *MARKS, *LOOKALIKES]) | CHARACTERS
-URLS = st.builds(
-    "{}{}{}".format,
-    st.sampled_from(STARTS),
-    st.lists(PIECES, max_size=4).map("".join),
-    st.sampled_from(["", "/", "/path?query#fragment", "@evil.com/"]),
-)
-
-
-def destinations(url):
-    """Where each of the two parsers sends a request, as far as it can read *url*."""
-    found = []
-    for parse in (urlsplit, parse_url):
-        try:
-            parsed = parse(url)
-            host = (parsed.hostname or "").strip("[]")
-            default = {"http": 80, "https": 443}.get(parsed.scheme)
-            # requests takes port 0 for none given.
-            found.append((parsed.scheme, host, parsed.port or default))
-        except ValueError:
-            found.append(None)
-    return found
-
-
 class Connected(Exception):  # noqa: N818 - it is the answer
     """Where a request would have gone: scheme, host, port."""
 
@@ -360,7 +330,7 @@ def connected(url):
     return connection.value.args
 
 
-@settings(max_examples=300)
+@few(300)
 @given(URLS)
 @example("https://api.example.com\\@a:1/")
 @example("https://api.example.com:0")
@@ -376,7 +346,7 @@ def test_where_a_token_is_allowed_both_parsers_and_the_connection_go(url):
         assert "@" not in urlsplit(url).netloc
 
 
-@settings(max_examples=300)
+@few(300)
 @given(URLS)
 @example("https://API.example.com:00443")
 @example("https://a:1?b")
@@ -394,7 +364,7 @@ def test_a_prepared_url_is_allowed_exactly_if_both_parsers_go_to_an_origin(url):
     assert SEVERAL.allow(prepared) == (agreed and "@" not in urlsplit(prepared).netloc)
 
 
-@settings(max_examples=300)
+@few(300)
 @given(URLS)
 @example("https://B\u00fccher.example/")
 @example("https://localhost:8/x y")

@@ -1,0 +1,48 @@
+"""Whatever stands in a WWW-Authenticate header is read, in linear time, and decides."""
+
+from __future__ import annotations
+
+import time
+
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from requests_tokenrefresh._challenge import parse_challenges, rejects_token
+from tests.support.examples import few
+
+SCRAPS = st.sampled_from(
+    ["Bearer", "Basic", " ", "\t", ",", "=", '"', "\\", "error", '"insufficient_scope"', "a", "@"]
+)
+TEXTS = st.lists(SCRAPS | st.characters(max_codepoint=255), max_size=6).map("".join)
+
+
+@few(100)
+@given(st.lists(SCRAPS | st.characters(), max_size=20).map("".join))
+def test_any_header_is_read_or_says_nothing(value: str) -> None:
+    response = requests.Response()
+    response.status_code = 401
+    response.headers["WWW-Authenticate"] = value
+    challenges = parse_challenges(value)
+    assert all(challenge.scheme == challenge.scheme.lower() for challenge in challenges)
+    assert rejects_token(response) or challenges
+
+
+@few(25)
+@given(TEXTS, TEXTS.filter(bool), TEXTS)
+def test_a_header_that_is_four_times_as_long_takes_no_more_than_linear_time(
+    start: str, again: str, end: str
+) -> None:
+    """In quadratic time it would take sixteen times as long."""
+
+    def seconds(length: int) -> float:
+        header = start + again * (length // len(again)) + end
+        taken = []
+        for _ in range(3):
+            started = time.thread_time()
+            parse_challenges(header)
+            taken.append(time.thread_time() - started)
+        return min(taken)
+
+    # What is over at once cannot be compared.
+    assert any(seconds(16_000) < max(9 * seconds(4_000), 0.01) for _ in range(3))

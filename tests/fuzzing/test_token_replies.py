@@ -1,0 +1,216 @@
+"""Whatever a token endpoint answers is a token or one of two errors, and repeats no secret."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from requests_tokenrefresh import (
+    JSONRefresh,
+    LoginRequiredError,
+    RefreshFailedError,
+    RefreshTokenGrant,
+    Token,
+)
+from requests_tokenrefresh.refreshers._answer import Answer, answer_in
+from tests.fuzzing.telling import REFRESH, no_secret_told, shown
+from tests.support.examples import few
+from tests.support.servers import RawServer, read_request
+
+SECRET = "cs-4A6b0f7d21"
+OLD = Token("old", REFRESH)
+NOW = 1_700_000_000.0
+
+SCALARS = st.sampled_from(
+    [
+        *(
+            "null",
+            "true",
+            "0",
+            "-1",
+            "-0.0",
+            "3600",
+            "1e999",
+            "-1e999",
+            "1" * 5000,
+            "0." + "1" * 999,
+        ),
+        *("NaN", "Infinity", "-Infinity", "01", "1.", "[", "{", "", '"', "[" * 50_000),
+        *(
+            '"\\ud800"',
+            '"\\u0000"',
+            '"\\r\\nX: y"',
+            '"new"',
+            '"invalid_grant"',
+            '"bearer"',
+            '"DPoP"',
+        ),
+        *(
+            '{"message": "' + REFRESH + '"}',
+            f'"{REFRESH}"',
+            f'"no {REFRESH[:-2]}"',
+            '["invalid_grant"]',
+        ),
+    ]
+)
+NAMES = st.sampled_from(
+    [
+        *(
+            "access_token",
+            "access_token",
+            "refresh_token",
+            "token_type",
+            "expires_in",
+            "expires_at",
+        ),
+        *("error", "error_description", "access", "refresh", "detail", "token", "expiry"),
+        *("expires_at", "x"),
+    ]
+)
+# As text, because a dict has no name twice, and no number that json.dumps would not write.
+OBJECTS = st.lists(st.tuples(NAMES, SCALARS | st.text().map(json.dumps)), max_size=6).map(
+    lambda fields: "{" + ", ".join(f'"{name}": {value}' for name, value in fields) + "}"
+)
+CHARSETS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32-le"])
+BODIES = (
+    st.binary(max_size=100)
+    | st.builds(lambda text, charset: text.encode(charset), OBJECTS, CHARSETS)
+    | SCALARS.map(str.encode)
+)
+STATUSES = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 400, 401, 403, 429, 500, 503])
+HEADERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "Retry-After": st.sampled_from(
+            [
+                *("0", "7", "-1", "1e999", "nan", "1_0", "\u0661", "0x10", "9" * 400, REFRESH),
+                *(
+                    "Fri, 31 Dec 9999 23:59:59 GMT",
+                    "Fri, 31 Dec 2100 23:59:59",
+                    "Mon, 99 Foo 1 1:1",
+                ),
+            ]
+        )
+        | st.text(max_size=12)
+        | st.datetimes().map(lambda moment: moment.strftime("%a, %d %b %Y %H:%M:%S -0000")),
+        "Content-Type": st.sampled_from(["application/json", "text/html; charset=x", REFRESH]),
+        "Location": st.sampled_from([f"/{REFRESH}", "//[", "http://a:b", "https://a@b/", "\\"]),
+    },
+)
+REFRESHERS = st.sampled_from(["grant", "JSON"])
+
+
+def refresher(kind: str, url: str, **options: Any) -> Any:
+    if kind == "grant":
+        return RefreshTokenGrant(url, client_id="c", client_secret=SECRET, **options)
+    return JSONRefresh(url, json={"client_secret": SECRET}, **options)
+
+
+def check(refresh: Any, *, status: int | None) -> None:
+    token, told = None, [""]
+    with no_secret_told(REFRESH, SECRET) as report:
+        try:
+            token = refresh(OLD)
+        except (LoginRequiredError, RefreshFailedError) as error:
+            event(type(error).__name__)
+            told = [str(error), shown(error)]
+        report += [repr(token), *told]
+    assert told[0].isprintable()
+    if token is not None:
+        event("a token")
+        assert status is None or 200 <= status < 300
+        assert token.authorization.isascii()
+        assert token.authorization.isprintable()
+
+
+class Saying:
+    """In place of the exchange, for what its answer is read from."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self.response = response
+
+    def ask(self, question: Any, *, auth: Any) -> Answer:
+        request = requests.Request("POST", "https://a/", question.headers, data=question.body)
+        self.response.request = auth(request.prepare())
+        return answer_in(self.response, endpoint="https://a/", asked_at=NOW, now=NOW)
+
+
+@few(60)
+@given(REFRESHERS, STATUSES, HEADERS, BODIES)
+def test_any_answer_is_read(kind: str, status: int, headers: dict[str, str], body: bytes) -> None:
+    response = requests.Response()
+    response.status_code, response.url, response._content = status, "https://a/", body
+    response.headers.update(headers)
+    refresh = refresher(kind, "https://a/")
+    refresh._endpoint = Saying(response)
+    check(refresh, status=status)
+
+
+# -- Over a connection ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RawServer]:
+    """Says `server.answer`, and hangs up."""
+
+    def say(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(server.answer)  # type: ignore[attr-defined]
+
+    with RawServer(say) as server:
+        yield server
+
+
+CODINGS = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "gzip, gzip": lambda body: gzip.compress(gzip.compress(body)),
+    "gzip, deflate": lambda body: zlib.compress(gzip.compress(body)),
+    "identity": bytes,
+    "unheard-of": bytes,
+    ", ,": bytes,
+    "br": bytes,
+}
+
+
+@st.composite
+def raw_answers(draw: st.DrawFn) -> tuple[int, bytes]:
+    """An answer as it travels: packed, framed, cut off, and with nonsense in it."""
+    status, headers = draw(STATUSES), dict(draw(HEADERS))
+    body = draw(BODIES)
+    if draw(st.booleans()):
+        coding = draw(st.sampled_from(sorted(CODINGS)))
+        headers["Content-Encoding"] = coding
+        body = CODINGS[coding](body)
+    framing = draw(st.sampled_from(["length", "length", "too short", "too long", "chunks", "none"]))
+    if framing == "chunks":
+        headers["Transfer-Encoding"] = "chunked"
+        body = b"%x\r\n%s\r\n" % (len(body), body) + draw(
+            st.sampled_from([b"0\r\n\r\n", b"", b"z"])
+        )
+    elif framing != "none":
+        off = {"length": 0, "too short": -2, "too long": 2}[framing]
+        headers["Content-Length"] = str(len(body) + off)
+    lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers.items())]
+    answer = "\r\n".join(lines).encode("utf-8", "surrogatepass") + b"\r\n\r\n" + body
+    cut = draw(st.just(len(answer)) | st.integers(0, len(answer)))
+    return status, answer[:cut] + draw(st.just(b"") | st.binary(max_size=8))
+
+
+@few(30)
+@given(kind=REFRESHERS, answer=raw_answers() | st.binary().map(lambda raw: (0, raw)))
+def test_anything_that_comes_back_over_the_connection_is_read(
+    server: RawServer, kind: str, answer: tuple[int, bytes]
+) -> None:
+    status, server.answer = answer  # type: ignore[attr-defined]
+    refresh = refresher(kind, server.url, timeout=(5.0, 5.0), deadline=10.0)
+    check(refresh, status=None if status == 0 or b"\n" in answer[1][:12] else status)
