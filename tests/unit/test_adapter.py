@@ -397,7 +397,7 @@ def test_an_authorization_of_another_scheme_passes_through(
     assert [call.request.headers["Authorization"] for call in api.calls] == [value]
 
 
-@pytest.mark.parametrize("value", ["Bearer stale", "bearer stale", b"Bearer stale"])
+@pytest.mark.parametrize("value", ["Bearer stale", "bearer  stale", b"Bearer stale"])
 def test_a_bearer_token_from_before_is_replaced(
     api: responses.RequestsMock, value: str | bytes
 ) -> None:
@@ -442,7 +442,7 @@ def test_a_body_that_cannot_be_sent_again_gets_its_401_and_the_next_request_a_ne
     source = make_source()
     session = session_for(source)
     api.post(URL, status=401, body="expired")
-    response = session.post(URL, data=iter([b"once"]))
+    response = session.post(URL, data=iter([b"1"]))
     assert (response.status_code, response.text) == (401, "expired")
     assert "spool_bodies=BYTES" in caplog.text
     assert source.token().access_token == "access-1"
@@ -537,6 +537,14 @@ def test_a_401_of_another_kind_that_a_rule_has_read_to_its_end_is_replayed() -> 
         make_source(), transport=Foreign(io.BytesIO(b"expired")), is_rejected=is_rejected
     )
     assert session.get(URL, stream=True).status_code == 200
+
+
+def test_send_has_the_defaults_of_httpadapter() -> None:
+    transport = Recording()
+    request = requests.Request("GET", URL).prepare()
+    TokenRefreshAdapter(make_source(), transport=transport).send(request)
+    defaults = {"stream": False, "timeout": None, "verify": True, "cert": None, "proxies": None}
+    assert transport.seen[0] == {"authorization": "Bearer access-0", **defaults}
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ def test_several_headers_of_a_real_answer_are_read_together(http_server):
             [Challenge("bearer", {"realm": "example", "error": "invalid_token"})],
         ),
         ("Negotiate", [Challenge("negotiate")]),
+        ("X-Token a=b", [Challenge("x-token", {"a": "b"})]),
         ("Negotiate, NTLM ,\tBasic", [Challenge(s) for s in ("negotiate", "ntlm", "basic")]),
         ("Negotiate a==, b c/+~", [Challenge("negotiate"), Challenge("b")]),
         ("a b=, c", [Challenge("a"), Challenge("c")]),
