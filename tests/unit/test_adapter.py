@@ -23,7 +23,12 @@ from requests_tokenrefresh import (
     TokenSource,
     TokenStoreError,
 )
-from requests_tokenrefresh.events import ReplayEnded, ReplayStarted, TokenRejected
+from requests_tokenrefresh.events import (
+    RefreshStarted,
+    ReplayEnded,
+    ReplayStarted,
+    TokenRejected,
+)
 from tests.support.logins import ORIGIN, Clock, Heard, Refresher, make_source
 
 URL = f"{ORIGIN}/orders"
@@ -70,6 +75,7 @@ def test_after_a_401_the_token_is_refreshed_and_the_request_replayed(
     assert [(r.status_code, r.text) for r in response.history] == [(401, "expired")]
     assert source._proven is source.token()
     assert [e.replay for e in heard.of(TokenRejected)] == [False]  # type: ignore[attr-defined]
+    assert [e.why for e in heard.of(RefreshStarted)] == ["reactive"]  # type: ignore[attr-defined]
     assert [e.trial for e in heard.of(ReplayStarted)] == [True]  # type: ignore[attr-defined]
     assert [e.verdict for e in heard.of(ReplayEnded)] == ["accepted"]  # type: ignore[attr-defined]
 

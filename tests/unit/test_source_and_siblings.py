@@ -60,6 +60,25 @@ def test_a_glance_finds_nothing_new_and_the_lock_is_queued_for() -> None:
     assert store.patience == [30.0]
 
 
+def test_a_store_may_send_requests_of_its_own_at_a_glance_and_in_turn() -> None:
+    """They pass through the adapter, and those of the trial do not."""
+    store, seen = Store(), list[bool]()
+    source = make_source(store=store, trial_timeout=60)
+
+    def look() -> None:
+        seen.append(source.refreshing_here())
+        store.before["lock"] = lambda: store.before.update(load=look_again)
+
+    def look_again() -> None:
+        seen.append(source.refreshing_here())
+
+    store.before["load"] = look
+    new = source.reject(source.token())
+    assert seen == [True, True]
+    assert source.on_trial(new)
+    assert not source.refreshing_here()
+
+
 def test_a_store_that_only_this_process_has_is_not_glanced_at() -> None:
     class Counting(MemoryTokenStore):
         loads = 0

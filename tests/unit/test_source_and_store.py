@@ -145,6 +145,9 @@ def test_a_token_that_cannot_be_saved_is_used_and_saving_is_tried_again(
     clock.advance(1)
     assert source.token().access_token == "access-1"
     assert store.saved == ["access-0", "access-1"]
+    clock.advance(1)
+    assert source.token().access_token == "access-1"
+    assert store.saved == ["access-0", "access-1"]  # once is enough
     assert len(refresher.calls) == 1
     clock.now = START + 3590  # saved now, so it is refreshed as any other
     assert source.token().access_token == "access-2"

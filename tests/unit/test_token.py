@@ -193,7 +193,10 @@ def test_a_date_and_time_that_there_is_not_is_refused(value: str) -> None:
         read(expires_at=value)
 
 
-@pytest.mark.parametrize("value", ["2023-11-14", "2023-11-14T22:13Z", "2023-11-14T22:13:20Z\n"])
+@pytest.mark.parametrize(
+    "value",
+    ["2023-11-14", "2023-11-14T22:13Z", "2023-11-14T22:13:20Z\n", "2023-11-14T22:13:20.\u0665Z"],
+)
 def test_half_a_date_and_time_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="expires_at is not a number of seconds"):
         read(expires_at=value)
@@ -262,7 +265,7 @@ def test_an_error_reply_keeps_its_code() -> None:
 
 
 def test_extra_cannot_contradict_the_fields() -> None:
-    token = Token("a", extra={"access_token": "b", "expires_in": -1, "scope": "x"})
+    token = Token("a", extra={"access_token": "b", "expires_in": -1, "issued_at": 7, "scope": "x"})
     assert token.to_mapping() == {"access_token": "a", "token_type": "Bearer", "scope": "x"}
 
 
