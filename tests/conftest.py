@@ -20,6 +20,14 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("busy")
 
+# With mutants it only matters whether there is a counter-example, not how small it can be made.
+hypothesis.settings.register_profile(
+    "mutation",
+    hypothesis.settings.get_profile("busy"),
+    database=None,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
+
 
 @pytest.fixture
 def http_server() -> Iterator[Callable[..., HTTPServer]]:
