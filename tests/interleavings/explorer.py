@@ -9,11 +9,15 @@ a run is planned in which they do. When none is left, there is no other outcome.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .scheduler import Scheduler, Step, StuckError
+
+# How often dice are thrown. At each step they would be even, and nobody would ever be much ahead.
+_SWITCH = 0.05
 
 
 class ScheduleError(AssertionError):
@@ -63,14 +67,19 @@ def explore(
     *,
     at_most: int,
     interrupt: tuple[str, int] | None = None,
+    dice: random.Random | None = None,
 ) -> Explored:
     """Run every schedule that matters, and check each.
+
+    What is run first, where not all are run, are schedules that end in different ways and begin
+    alike; with *dice* they begin anywhere.
 
     Args:
         begin: Given the scheduler of a new run, starts its tasks, and returns what checks the rules
             when all have ended (it raises `AssertionError`).
         at_most: How many schedules to run at most.
         interrupt: As in `Scheduler`.
+        dice: Chooses who goes on where nothing is planned; None: who has gone on so far.
 
     Raises:
         ScheduleError: A schedule breaks a rule, or tasks are left waiting for ever.
@@ -81,7 +90,7 @@ def explore(
         known = len(path)
         scheduler = Scheduler(interrupt)
         check = begin(scheduler)
-        events, whole = _run(scheduler, path)
+        events, whole = _run(scheduler, path, dice)
         if whole:
             schedules += 1
             _judge(scheduler, check, events)
@@ -92,7 +101,9 @@ def explore(
     return Explored(schedules, complete=False)
 
 
-def _run(scheduler: Scheduler, path: list[_Choice]) -> tuple[list[_Event], bool]:
+def _run(
+    scheduler: Scheduler, path: list[_Choice], dice: random.Random | None
+) -> tuple[list[_Event], bool]:
     """Follow *path*, and go on from its end, which makes it longer.
 
     Return the events, and whether the run went to its end: not if it leads to what was seen.
@@ -105,7 +116,7 @@ def _run(scheduler: Scheduler, path: list[_Choice]) -> tuple[list[_Event], bool]
             return events, True
         place = len(events)
         if place == len(path):
-            choice = _next_choice(path, {task.number: task.step for task in able})
+            choice = _next_choice(path, {task.number: task.step for task in able}, dice)
             if choice is None:
                 return events, False
             path.append(choice)
@@ -115,7 +126,9 @@ def _run(scheduler: Scheduler, path: list[_Choice]) -> tuple[list[_Event], bool]
         scheduler.go_on(task)
 
 
-def _next_choice(path: list[_Choice], able: dict[int, Step]) -> _Choice | None:
+def _next_choice(
+    path: list[_Choice], able: dict[int, Step], dice: random.Random | None
+) -> _Choice | None:
     asleep: dict[int, Step] = {}
     last = -1
     if path:
@@ -131,6 +144,8 @@ def _next_choice(path: list[_Choice], able: dict[int, Step]) -> _Choice | None:
     if not awake:
         return None
     chosen = last if last in awake else awake[0]
+    if dice is not None and (last not in awake or dice.random() < _SWITCH):
+        chosen = dice.choice(awake)
     return _Choice(able, asleep, chosen, {chosen})
 
 

@@ -145,7 +145,12 @@ SCENARIOS = {
     ),
     "a rejection and two requests": Scenario(
         {"rejected": refresh, "request": get, "another": get},
-        {"1.1, 1.1, 1.1, asked 1.0, left 1.1"},
+        {
+            "1.1, 1.0, 1.0, asked 1.0, left 1.1",
+            "1.1, 1.0, 1.1, asked 1.0, left 1.1",
+            "1.1, 1.1, 1.0, asked 1.0, left 1.1",
+            "1.1, 1.1, 1.1, asked 1.0, left 1.1",
+        },
     ),
     "two rejections, and the token cannot be saved": Scenario(
         {"a": refresh, "b": refresh},
@@ -291,6 +296,7 @@ SCENARIOS = {
             "1.1, 2.0, done, asked 1.0, left 2.0",
             "2.0, 1.1, done, asked 1.0, left 2.0",
             "2.0, 2.0, done, asked 1.0, left 2.0",
+            "2.0, 2.0, done, left 2.0",
         },
     ),
     "two rejections and a logout": Scenario(
@@ -300,6 +306,7 @@ SCENARIOS = {
             "1.1, logged_out, done, asked 1.0, ended logged_out, left nothing",
             "logged_out, 1.1, done, asked 1.0, ended logged_out, left nothing",
             "logged_out, logged_out, done, asked 1.0, ended logged_out, left nothing",
+            "logged_out, logged_out, done, ended logged_out, left nothing",
         },
     ),
     "a rejection, a logout and a login": Scenario(
@@ -309,8 +316,12 @@ SCENARIOS = {
             "1.1, done, done, asked 1.0, ended logged_out, left nothing",
             "2.0, done, done, asked 1.0, ended logged_out, left 2.0",
             "2.0, done, done, asked 1.0, ended logged_out, left nothing",
+            "2.0, done, done, ended logged_out, left 2.0",
+            "2.0, done, done, ended logged_out, left nothing",
             "logged_out, done, done, asked 1.0, ended logged_out, left 2.0",
             "logged_out, done, done, asked 1.0, ended logged_out, left nothing",
+            "logged_out, done, done, ended logged_out, left 2.0",
+            "logged_out, done, done, ended logged_out, left nothing",
         },
     ),
     "a request, a logout and a login": Scenario(
