@@ -1,7 +1,7 @@
 """Every interleaving that matters: what may come of each scenario, and what does.
 
 A run of all tests explores a part of them, which is all for many scenarios with two tasks. With the
-environment variable ``ALL_SCHEDULES`` nothing is left out where `MOST` are enough, and of the others
+environment variable ``ALL_SCHEDULES`` nothing is left out where `MOST` are enough; of the others
 there are `MORE`, begun anywhere.
 """
 
