@@ -30,7 +30,7 @@ DATABASES = {
 """What the documents call them, and the fixtures that have the addresses of real ones."""
 
 FOR_THE_DEMO_SERVER = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
-FOR_OTHER_TESTS = [ROOT / "docs" / "coming-from.md"]
+FOR_OTHER_TESTS = [ROOT / "docs" / "coming-from.md", ROOT / "docs" / "processes.md"]
 FOR_EXAMPLE_COM = [
     path
     for path in sorted((ROOT / "docs").glob("*.md"))

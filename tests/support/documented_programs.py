@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import requests
 
 from requests_tokenrefresh import FileTokenStore, Token
 from tests.support.documents import save_scripts, shown_command
+from tests.support.example_com import ExampleCom
 from tests.support.server_process import ServerProcess
+from tests.support.threads import wait_until
 
 PATIENCE = 30.0  # seconds for what other processes do; then the test fails
 
@@ -94,3 +97,17 @@ def only(worker: int, server: Gunicorn) -> Iterator[None]:
     finally:
         with suppress(ProcessLookupError):  # it has been killed meanwhile
             os.kill(other, signal.SIGCONT)
+
+
+def get_by_every_thread(
+    server: Gunicorn, site: ExampleCom, clients: Executor
+) -> list[Future[requests.Response]]:
+    """Let the token expire, and every thread of every worker meet that at once."""
+    site.expire()
+    site.hold_rejections(2 * server.threads)
+    answers = []
+    for number, worker in enumerate(server.workers, start=1):
+        with only(worker, server):
+            answers += [clients.submit(server.get) for _ in range(server.threads)]
+            wait_until(lambda so_far=number * server.threads: site.rejections == so_far, PATIENCE)
+    return answers

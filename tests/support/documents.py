@@ -33,7 +33,7 @@ from sybil.region import Lexeme
 import requests_tokenrefresh
 from requests_tokenrefresh.cli.command import command
 
-_SCRIPT = re.compile(r"# (\w+\.py)\n|#!/bin/sh\n# ([\w-]+)\n")
+_SCRIPT = re.compile(r"# ([\w.]+\.py)\n|#!/bin/sh\n# ([\w-]+)\n")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 _PACKAGE_FOLDER = Path(requests_tokenrefresh.__file__).parents[1]
