@@ -76,11 +76,9 @@ def by_pool(session: requests.Session, url: str) -> list[int]:
         return pool.starmap(status, [(session, url)] * WORKERS, chunksize=1)
 
 
-LIBRARIES = [by_joblib, by_dask, by_distributed, by_executor, by_pool]
-
-
+# The others are seen to do it in the programs of docs/processes.md.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed")
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", [by_distributed, by_pool])
 def test_workers_that_unpickle_a_session_meet_one_expiry_and_refresh_once(
     example_com: ExampleCom, tmp_path: Path, library: Library
 ) -> None:
