@@ -17,7 +17,6 @@ from xml.etree import ElementTree
 
 import pytest
 import requests
-from click.testing import CliRunner
 
 from requests_tokenrefresh import (
     FileTokenStore,
@@ -31,6 +30,7 @@ from requests_tokenrefresh.cli import demo
 from requests_tokenrefresh.cli.command import command
 from requests_tokenrefresh.cli.server_process import server_process
 from requests_tokenrefresh.cli.timeline import SentRequest
+from tests.support.cli_runner import cli_runner
 
 PROGRAM = [sys.executable, "-m", "requests_tokenrefresh"]
 
@@ -98,7 +98,7 @@ def test_the_picture_shows_the_adapters_timeline(demonstration):
 
 
 def test_people_get_a_table_and_a_timeline():
-    result = CliRunner().invoke(
+    result = cli_runner().invoke(
         command, ["demo", "--threads=3", "--expiries=1", "--token-seconds=0.2", "--rate=100"]
     )
     assert result.exit_code == 0
@@ -133,7 +133,7 @@ def flawed_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("flawed_adapter")
 def test_a_flaw_of_the_adapter_is_exit_code_1():
-    result = CliRunner().invoke(command, ["demo", *BRIEF])
+    result = cli_runner().invoke(command, ["demo", *BRIEF])
     assert result.exit_code == 1
     assert "Error: the adapter lost " in result.stderr
     assert "thread 0" not in result.stdout  # nothing was refreshed
@@ -142,7 +142,7 @@ def test_a_flaw_of_the_adapter_is_exit_code_1():
 @pytest.mark.usefixtures("flawed_adapter")
 def test_without_a_refresh_there_is_no_picture(tmp_path):
     picture = tmp_path / "timeline.svg"
-    result = CliRunner().invoke(command, ["demo", *BRIEF, "--json", "--svg", str(picture)])
+    result = cli_runner().invoke(command, ["demo", *BRIEF, "--json", "--svg", str(picture)])
     assert result.exit_code == 1
     assert "no picture" in result.stderr
     assert not picture.exists()
@@ -164,7 +164,7 @@ def test_flawless_is_no_request_lost_and_one_refresh_per_expiry(
 
 
 def test_a_picture_that_cannot_be_saved_is_found_out_before_the_demo(tmp_path):
-    result = CliRunner().invoke(command, ["demo", "--svg", str(tmp_path / "nowhere" / "x.svg")])
+    result = cli_runner().invoke(command, ["demo", "--svg", str(tmp_path / "nowhere" / "x.svg")])
     assert result.exit_code == 2
     assert "there is no folder" in result.stderr
 
@@ -241,8 +241,8 @@ def test_serve_is_a_server_for_the_other_commands_and_for_a_script(tmp_path, mon
         url = words[words.index("data") + 1].removesuffix("/data")
 
         reply = requests.post(f"{url}/login", timeout=10).content
-        CliRunner().invoke(command, ["login", "--store", str(store)], input=reply)
-        result = CliRunner().invoke(command, words[words.index("get") :])
+        cli_runner().invoke(command, ["login", "--store", str(store)], input=reply)
+        result = cli_runner().invoke(command, words[words.index("get") :])
         assert (result.exit_code, "the token is good" in result.stdout) == (0, True)
 
         refresher = RefreshTokenGrant(f"{url}/oauth/token", client_id="demo")
@@ -259,6 +259,6 @@ def test_serve_is_a_server_for_the_other_commands_and_for_a_script(tmp_path, mon
 def test_serve_on_a_port_that_is_taken_says_so():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = CliRunner().invoke(command, ["serve", f"--port={port}"])
+        result = cli_runner().invoke(command, ["serve", f"--port={port}"])
     assert result.exit_code == 2
     assert f"port {port} of 127.0.0.1 cannot be had" in result.stderr

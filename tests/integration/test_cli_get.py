@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 import requests
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from requests_tokenrefresh import FileTokenStore, Token
 from requests_tokenrefresh.cli.authorization import CLIENT_ID
 from requests_tokenrefresh.cli.command import command
 from requests_tokenrefresh.cli.server import DemoServer
+from tests.support.cli_runner import cli_runner
 from tests.support.demo_server import demo_server
 from tests.support.logins import Clock
 from tests.support.servers import HTTPServer, Received, Reply, read_request
@@ -72,7 +73,7 @@ def get(
     env: dict[str, str] | None = None,
 ) -> Result:
     line = arguments(url, store, *more, token_url=token_url)
-    return CliRunner().invoke(command, line, input=stdin, env=env)
+    return cli_runner().invoke(command, line, input=stdin, env=env)
 
 
 def get_data(server: DemoServer, store: FileTokenStore, *more: str) -> Result:

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from click.testing import CliRunner
 from sybil import Document, Example
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser
@@ -32,6 +31,7 @@ from sybil.region import Lexeme
 
 import requests_tokenrefresh
 from requests_tokenrefresh.cli.command import command
+from tests.support.cli_runner import cli_runner
 
 _SCRIPT = re.compile(r"# ([\w.]+\.py)\n|#!/bin/sh\n# ([\w-]+)\n")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -150,7 +150,7 @@ def _output(line: str) -> str:
     assert program == "requests-tokenrefresh", f"nobody knows how to run {line!r}"
     if arguments[0] in _TOO_LONG:
         arguments.append("--help")
-    result = CliRunner().invoke(command, arguments, input=stdin)
+    result = cli_runner().invoke(command, arguments, input=stdin)
     assert result.exit_code == 0, f"{line}\n{result.output}"
     return result.stdout
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import requests
-from click.testing import CliRunner, Result
+from click.testing import Result
 from urllib3.exceptions import MaxRetryError, ProtocolError
 
 from requests_tokenrefresh import (
@@ -19,6 +19,7 @@ from requests_tokenrefresh import (
 )
 from requests_tokenrefresh.cli.command import command
 from requests_tokenrefresh.cli.exits import CommandGroup
+from tests.support.cli_runner import cli_runner
 
 
 def run_raising(error: BaseException) -> Result:
@@ -28,7 +29,7 @@ def run_raising(error: BaseException) -> Result:
     def boom() -> None:
         raise error
 
-    return CliRunner().invoke(group, ["boom"])
+    return cli_runner().invoke(group, ["boom"])
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_defect_keeps_its_stack_trace():
 
 
 def test_the_help_lists_the_exit_codes():
-    result = CliRunner().invoke(command, ["--help"])
+    result = cli_runner().invoke(command, ["--help"])
     assert result.exit_code == 0
     for code in (0, 1, 2, 3, 4, 5, 130, 141):
         assert f"\n    {code} " in result.stdout
@@ -80,7 +81,7 @@ def test_the_help_lists_the_exit_codes():
 
 @pytest.mark.parametrize("name", ["demo", "get", "login", "logout", "serve", "status"])
 def test_every_command_has_help(name):
-    result = CliRunner().invoke(command, [name, "-h"])
+    result = cli_runner().invoke(command, [name, "-h"])
     assert result.exit_code == 0
     assert result.stdout.startswith(f"Usage: command {name} ")
 

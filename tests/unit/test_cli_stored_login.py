@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from requests_tokenrefresh import FileTokenStore, Token
 from requests_tokenrefresh.cli.command import command
+from tests.support.cli_runner import cli_runner
 
 SECRETS = ("access-secret", "refresh-secret")
 
@@ -23,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object, stdin: str | bytes = "") -> Result:
-    return CliRunner().invoke(command, [str(argument) for argument in arguments], input=stdin)
+    return cli_runner().invoke(command, [str(argument) for argument in arguments], input=stdin)
 
 
 def stored(path: Path, **fields: Any) -> Path:
