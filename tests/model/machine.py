@@ -79,6 +79,8 @@ MEANWHILE = st.just(None) | st.sampled_from(
     [
         "login",
         "logout",
+        "login during the save",
+        "logout during the save",
         "a stranger saves",
         "a stranger saves an old one",
         "a stranger clears",
@@ -104,6 +106,7 @@ class Process:
     ) -> None:
         self.number = number
         self.wall = machine.wall
+        self.command_done = machine.command_done
         self.heard = Heard()
         self.logouts: list[str] = []
         self.model = Login(machine.world, number, seed=seed, unattended=unattended)
@@ -146,6 +149,7 @@ class Process:
             self.tokens = [*others, (theirs, ours)]
             theirs, ours = theirs.to_mapping(), ours.to_mapping()
         assert theirs == ours
+        self.command_done()
         if self.model.over is not None:
             self.of_older_logins = [real for real, _ in self.tokens]
         return not isinstance(ours, tuple)
@@ -154,6 +158,7 @@ class Process:
         self.of_older_logins = [real for real, _ in self.tokens]
         theirs = outcome(self.source.login, token)
         assert theirs == outcome(self.model.login, token)
+        self.command_done()
 
     def _promised(self, token: Token) -> None:
         """Check what no model is needed for."""
@@ -255,9 +260,12 @@ class LoginMachine(RuleBasedStateMachine):
         self, what: Any, number: int, login: TokenSource | Login, world: LoginMachine | World
     ) -> None:
         name = f"meanwhile-{number}"
-        expires_at = 2e9 if what == "a stranger saves" else 1.0
+        expires_at = 1.0 if what == "a stranger saves an old one" else 2e9
         token = Token(name, f"refresh-{name}", issued_at=0.0, expires_at=expires_at)
-        if what == "login":
+        if what in ("login during the save", "logout during the save"):
+            first = what.split()[0]
+            world.before_save(lambda: self._meanwhile(first, number, login, world))
+        elif what == "login":
             login.login(token)
         elif what == "logout":
             login.logout()
@@ -267,6 +275,10 @@ class LoginMachine(RuleBasedStateMachine):
             world.break_store(*what)
         elif what is not None and self.shared:
             world.overwrite(None if what == "a stranger clears" else token)
+
+    def before_save(self, happens: Callable[[], None] | None) -> None:
+        for store in self.stores_of:
+            store.before = {} if happens is None else {"save": happens}
 
     def pass_time(self, seconds: float) -> None:
         self.wall.advance(seconds)
@@ -287,6 +299,10 @@ class LoginMachine(RuleBasedStateMachine):
             store.fails.clear()
 
     # -- Commands ----------------------------------------------------------------------------------
+
+    def command_done(self) -> None:
+        for side in (self, self.world):
+            side.before_save(None)
 
     def process(self, number: int) -> Process:
         return self.processes[number % len(self.processes)]
