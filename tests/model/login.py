@@ -305,9 +305,11 @@ class Login:
         try:
             return self._find_in_turn(why, before, takeovers)
         finally:
-            if takeovers != self.takeovers:  # what was written here is older
-                self._write_current()
-            self.in_turn = False
+            try:
+                if takeovers != self.takeovers:  # what was written here is older
+                    self._write_current()
+            finally:
+                self.in_turn = False
 
     def _find_in_turn(self, why: str, before: Token | None, takeovers: int) -> str:
         basis = self._basis(before)

@@ -289,7 +289,7 @@ class LoginMachine(RuleBasedStateMachine):
         store.clear() if token is None else store.save(token)
 
     def break_store(self, what: str, kind: type[Exception]) -> None:
-        if self.count > 1:
+        if self.count > 1 and what != "lock":
             self.excused = True  # what is only in one's memory, others cannot know
         for store in self.stores_of:
             store.fails[what] = kind("trouble")
