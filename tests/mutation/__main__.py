@@ -45,8 +45,8 @@ IN_A_CHILD = {
     ]
 }
 
-# A literal with two words in it, on a line with code.
-PROSE = re.compile(r"""["'][^"']*\w [^"']*\w[^"']*["']""")
+LITERAL = re.compile(r""""[^"]*"|'[^']*'""")
+TWO_WORDS = re.compile(r"\w [^ ]*\w")
 HEADER = re.compile(
     r'"(Authorization|Content-Length|Cookie|Transfer-Encoding|WWW-Authenticate)"', re.IGNORECASE
 )
@@ -82,12 +82,17 @@ class Mutant:
         """Whether it only changes prose, or the case of a header's name, which means nothing."""
         if self.was.lower() == self.now.lower() and HEADER.search(self.was):
             return True
-        return PROSE.sub("", self.was) == PROSE.sub("", self.now)
+        return without_prose(self.was) == without_prose(self.now)
 
     def __str__(self) -> str:
         nth = f", nth = {self.nth}" if self.nth > 1 else ""
         change = f"was = {quoted(self.was)}, now = {quoted(self.now)}"
         return f"# {self.name}: {self.status}\n    {{ in = '{self.function}', {change}{nth} }},"
+
+
+def without_prose(code: str) -> str:
+    """Return *code* without what is in its literals, where that is more than a word."""
+    return LITERAL.sub(lambda found: "" if TWO_WORDS.search(found[0]) else found[0], code)
 
 
 def quoted(text: str) -> str:

@@ -299,9 +299,10 @@ def test_what_a_flight_ends_with_is_told() -> None:
 
 
 def test_without_a_token_the_unattended_login_is_used() -> None:
-    refresher, login = Refresher(), Refresher()
-    source = make_source(refresher, login=login, logged_in=False)
+    heard, refresher, login = Heard(), Refresher(), Refresher()
+    source = make_source(refresher, login=login, logged_in=False, listeners=[heard])
     assert source.token().access_token == "access-1"
+    assert [event.outcome for event in heard.of(RefreshEnded)] == ["logged_in"]  # type: ignore[attr-defined]
     assert (len(login.calls), len(refresher.calls)) == (1, 0)
     assert source._store.load() == source.token()
 

@@ -291,6 +291,48 @@ def test_waiters_go_when_the_trial_takes_too_long() -> None:
     assert not source.on_trial(new)
 
 
+def test_a_waiter_that_wakes_to_an_expired_token_gets_the_next() -> None:
+    clock = Clock()
+    source = make_source(Refresher(lifetime=60), clock=clock, trial_timeout=60)
+    old = source.token()
+    new = source.reject(old)
+    waiter = start_together(1, lambda: source.reject(old))
+    wait_for_waiters(source, 1)
+    clock.advance(60)  # the trial took that long
+    source.accept(new)
+    assert waiter.outcomes()[0].result().access_token == "access-2"
+
+
+@pytest.mark.parametrize("state", ["being refreshed", "on trial"])
+def test_a_waiter_that_wakes_to_a_token_that_was_rejected_waits_for_the_next(state: str) -> None:
+    """In the moment between, others have used it, and have met a 401."""
+    refresher, others = Refresher(), list[Any]()
+
+    def meanwhile(event: object) -> None:
+        if not isinstance(event, WaitEnded) or others:
+            return
+        if state == "being refreshed":
+            refresher.gate.clear()
+        others.append(start_together(1, lambda: source.reject(new)))
+        wait_until(lambda: source._flight is not None)
+        if state == "on trial":
+            others[0].outcomes()
+
+    source = make_source(refresher, trial_timeout=60, listeners=[meanwhile])
+    old = source.token()
+    new = source.reject(old)
+    waiter = start_together(1, lambda: source.reject(old))
+    wait_for_waiters(source, 1)
+    source.accept(new)
+    wait_until(lambda: source._flight is not None)
+    wait_for_waiters(source, 1)
+    refresher.gate.set()
+    newest = others[0].outcomes()[0].result()
+    source.accept(newest)
+    assert waiter.outcomes()[0].result() is newest
+    assert newest.access_token == "access-2"
+
+
 def test_waiters_from_before_the_refresh_go_when_the_trial_takes_too_long() -> None:
     """They sleep without knowing when the trial will end; one of them is told, for all."""
     refresher = Refresher()

@@ -273,19 +273,21 @@ def test_a_refused_token_is_cleared_so_that_siblings_need_not_ask() -> None:
 
 
 def test_a_sibling_that_ignores_the_lock_may_have_rotated_and_is_adopted() -> None:
-    store = Store()
+    heard, store = Heard(), Store()
     refresher = Refresher(lambda: store.save(siblings()) or refusal())
-    source = make_source(refresher, store=store)
+    source = make_source(refresher, store=store, listeners=[heard])
     assert source.refresh(source.token()).access_token == "siblings"
     assert (len(refresher.calls), store.load()) == (1, siblings())
+    assert [e.outcome for e in heard.of(RefreshEnded)] == ["adopted"]  # type: ignore[attr-defined]
 
 
 def test_what_it_rotated_to_may_have_expired_already_and_is_refreshed_next() -> None:
     store, clock = Store(), Clock(START + 100)
     refresher = Refresher(lambda: store.save(siblings(lifetime=10)) or refusal())
     source = make_source(refresher, store=store, clock=clock)
-    with pytest.raises(RefreshFailedError, match="another program rotated"):
+    with pytest.raises(RefreshFailedError, match="another program rotated") as caught:
         source.refresh(source.token())
+    assert isinstance(caught.value.__cause__, LoginRequiredError)
     assert source.token().access_token == "access-2"
     assert refresher.calls == [first_token(), siblings()]
 
