@@ -1139,7 +1139,7 @@ class TokenSource:
 
     def _back_off_ends_in(self) -> float:
         """Return the seconds until somebody may ask again."""
-        return 0.0 if self._failure is None else self._retry_at - self._monotonic()
+        return self._retry_at - self._monotonic()
 
     def _raise_if_backing_off(self) -> None:
         remaining = self._back_off_ends_in()
