@@ -78,8 +78,8 @@ def test_what_is_found_at_a_glance_does_not_outlive_a_logout_meanwhile() -> None
 
 
 def test_a_displaced_leader_does_not_spend_the_refresh_token_of_the_login_that_came() -> None:
-    store, refresher = Store(), Refresher()
-    source = make_source(refresher, store=store)
+    heard, store, refresher = Heard(), Store(), Refresher()
+    source = make_source(refresher, store=store, listeners=[heard])
     old = source.token()
 
     def when_its_turn_has_come() -> None:
@@ -88,6 +88,7 @@ def test_a_displaced_leader_does_not_spend_the_refresh_token_of_the_login_that_c
     store.before["lock"] = when_its_turn_has_come
     assert source.refresh(old).access_token == "access-1"
     assert refresher.calls == [EXPIRED]
+    assert outcomes(heard) == ["discarded", "refreshed"]
 
 
 def test_who_waited_for_a_displaced_flight_does_not_get_an_expired_token() -> None:

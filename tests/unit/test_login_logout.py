@@ -102,8 +102,8 @@ def test_login_during_a_flight_gives_its_token_to_the_waiters_and_to_the_leader(
 @pytest.mark.parametrize("newer", [None, "newer"], ids=["logout", "login"])
 def test_a_result_saved_too_late_is_taken_back(newer: str | None) -> None:
     """login() or logout() came after the leader's last look, and before its save."""
-    store = HeldStore()
-    source = make_source(store=store)
+    heard, store = Heard(), HeldStore()
+    source = make_source(store=store, listeners=[heard])
     old = source.token()
     store.before = (lambda: source.login(newer)) if newer else source.logout
     if newer:
@@ -113,6 +113,7 @@ def test_a_result_saved_too_late_is_taken_back(newer: str | None) -> None:
             source.refresh(old)
     stored = store.load()
     assert (stored and stored.access_token) == newer
+    assert [e.outcome for e in heard.of(RefreshEnded)] == ["discarded"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("permanent", [True, False])

@@ -121,19 +121,22 @@ def test_a_new_token_is_saved_before_anybody_can_use_it() -> None:
             super().save(token)
 
     seen: list[str] = []
-    store = Watching()
-    source = make_source(store=store)
+    clock, store = Clock(), Watching()
+    source = make_source(store=store, clock=clock)
     source.refresh(source.token())
     assert seen == ["access-0"]
     assert store.saved == ["access-0", "access-1"]
+    clock.advance(1)
+    source.token()
+    assert store.saved == ["access-0", "access-1"]  # once is enough
 
 
 @pytest.mark.parametrize("error", [TokenStoreError("full"), OSError("a store of its own kind")])
 def test_a_token_that_cannot_be_saved_is_used_and_saving_is_tried_again(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store, refresher, clock = Store(), Refresher(), Clock()
-    source = make_source(refresher, store=store, clock=clock)
+    heard, store, refresher, clock = Heard(), Store(), Refresher(), Clock()
+    source = make_source(refresher, store=store, clock=clock, listeners=[heard])
     store.fails["save"] = error
     assert source.refresh(source.token()).access_token == "access-1"
     assert "only in memory" in caplog.text
@@ -149,6 +152,8 @@ def test_a_token_that_cannot_be_saved_is_used_and_saving_is_tried_again(
     assert source.token().access_token == "access-1"
     assert store.saved == ["access-0", "access-1"]  # once is enough
     assert len(refresher.calls) == 1
+    outcomes = [event.outcome for event in heard.of(RefreshEnded)]  # type: ignore[attr-defined]
+    assert outcomes == ["refreshed", "skipped", "skipped"]
     clock.now = START + 3590  # saved now, so it is refreshed as any other
     assert source.token().access_token == "access-2"
 
@@ -272,8 +277,10 @@ def test_a_refused_token_is_cleared_so_that_siblings_need_not_ask() -> None:
     assert (len(ours.calls), len(theirs.calls)) == (1, 0)
 
 
-def test_a_sibling_that_ignores_the_lock_may_have_rotated_and_is_adopted() -> None:
+@pytest.mark.parametrize("shared", [True, False], ids=["another process", "this one"])
+def test_a_sibling_that_ignores_the_lock_may_have_rotated_and_is_adopted(shared: bool) -> None:
     heard, store = Heard(), Store()
+    store.shared = shared
     refresher = Refresher(lambda: store.save(siblings()) or refusal())
     source = make_source(refresher, store=store, listeners=[heard])
     assert source.refresh(source.token()).access_token == "siblings"
@@ -369,10 +376,13 @@ def test_a_refused_token_that_was_never_saved_is_not_replaced_by_the_one_before(
 
 
 def test_the_login_to_start_with_is_saved_so_that_siblings_and_pickles_have_it() -> None:
-    store = Store()
-    source = make_source(store=store, token=first_token(), logged_in=False)
+    clock, store = Clock(), Store()
+    source = make_source(store=store, clock=clock, token=first_token(), logged_in=False)
     source.token()
     assert store.load() == first_token()
+    clock.advance(1)
+    source.token()
+    assert store.saved == ["access-0"]
 
 
 def test_what_a_store_raises_is_not_repeated_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

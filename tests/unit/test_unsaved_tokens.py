@@ -84,6 +84,22 @@ def test_one_that_was_saved_although_the_store_failed_yields_to_what_came_after_
     assert source.token() == store.load() == later
 
 
+def test_one_that_was_saved_although_the_store_failed_is_saved_once_more_and_then_left() -> None:
+    clock, store = Clock(), Store()
+    source = make_source(store=store, clock=clock)
+
+    def lose_the_answer() -> None:
+        raise DOWN
+
+    store.after["save"] = lose_the_answer
+    source.refresh(source.token())
+    for _ in range(3):
+        clock.advance(1)
+        assert source.token().access_token == "access-1"
+    assert store.saved == ["access-0", "access-1", "access-1"]
+    assert store.patience == [30, 30, 0]
+
+
 def test_a_store_that_does_not_answer_is_asked_again_before_it_is_saved() -> None:
     clock, store = Clock(), Store()
     source = unsaved(store, clock, Refresher())
@@ -248,9 +264,13 @@ def test_a_token_that_could_not_be_saved_is_no_reason_to_look_while_backing_off(
 
 
 @pytest.mark.parametrize("skew", [-300, 20])
-def test_a_leader_that_lost_the_lock_goes_on_with_what_its_successor_has_saved(skew: int) -> None:
+@pytest.mark.parametrize("shared", [True, False], ids=["another process", "this one"])
+def test_a_leader_that_lost_the_lock_goes_on_with_what_its_successor_has_saved(
+    skew: int, shared: bool
+) -> None:
     """Whichever of their clocks is ahead."""
     clock, store, heard = Clock(), Store(), Heard()
+    store.shared = shared
 
     def while_another_refreshes() -> str:
         issued_at = clock() + skew
