@@ -30,7 +30,7 @@ def body_position(body: Any) -> Any:
     To be asked before the first send; `rewind` takes it back there. That need not be 0: whoever
     has read a header line off a file sends the rest.
     """
-    if body is None or isinstance(body, bytes | str) or not hasattr(body, "seek"):
+    if not hasattr(body, "seek"):
         return None
     try:
         return body.tell()
