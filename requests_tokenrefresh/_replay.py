@@ -178,7 +178,7 @@ def set_aside(answer: requests.Response) -> None:
         version=raw.version,
         reason=raw.reason,
         preload_content=False,
-        decode_content=False,
+        decode_content=raw.decode_content,
         # requests takes the cookies from here, and nowhere else.
         original_response=raw._original_response,
         enforce_content_length=False,

@@ -289,10 +289,17 @@ def test_a_compressed_401_is_kept_compressed(http_server: Callable[..., HTTPServ
     assert len(bomb) < 64 * 1024
     bad = Reply(401, bomb, [("Content-Encoding", "gzip")])
     server = http_server(accepts("access-1", bad=bad))
-    with session_for(source_for(server.url)) as session:
+    source = source_for(server.url)
+    with session_for(source) as session:
         (rejection,) = session.get(server.url).history
         assert len(rejection.raw._fp.getvalue()) == len(bomb)
         assert rejection.content[:3] == b"000"
+        with session.get(server.url, headers={"Authorization": "Basic dTpw"}, stream=True) as plain:
+            as_it_comes = plain.raw.read()
+        source.refresh(source.token())  # to access-2, which is not good either
+        with pytest.raises(LoginRequiredError) as caught:
+            session.get(server.url, stream=True)
+        assert caught.value.response.raw.read() == as_it_comes == bomb
 
 
 class Canned(HTTPAdapter):
@@ -316,6 +323,15 @@ def test_an_answer_that_is_no_sockets_is_kept_as_it_is() -> None:
     with session_for(source, transport=Canned()) as session:
         response = session.get("http://localhost/")
     assert (response.text, [r.text for r in response.history]) == ("good", ["expired"])
+
+
+@BY_READ_AND_READ1
+@pytest.mark.usefixtures("reading")
+def test_an_answer_that_is_no_sockets_decodes_itself_as_it_did_before() -> None:
+    source = source_for("http://localhost")
+    with session_for(source, transport=Canned()) as session:
+        response = session.get("http://localhost/", stream=True)
+    assert [r.raw.read() for r in (response, *response.history)] == [b"good", b"expired"]
 
 
 def test_with_no_descriptor_left_to_end_the_reading_by_the_replay_goes_out_all_the_same(
