@@ -57,14 +57,15 @@ def test_a_leader_that_was_displaced_in_the_queue_writes_nothing_when_its_turn_c
 
 
 def test_a_leader_that_was_displaced_during_its_glance_does_not_queue() -> None:
-    store = Store()
-    source = make_source(store=store)
+    heard, store = Heard(), Store()
+    source = make_source(store=store, listeners=[heard])
     old = source.token()
     store.save(siblings())
     store.after["load"] = lambda: source.login("newer")
     store.patience.clear()
     assert source.refresh(old) == Token("newer")
     assert store.patience == [30.0]  # login()'s own
+    assert outcomes(heard) == ["discarded"]
 
 
 def test_what_is_found_at_a_glance_does_not_outlive_a_logout_meanwhile() -> None:
