@@ -443,10 +443,11 @@ class TokenSource:
                 "call login() with a new token",
                 reason="trial_refused",
             )
+            ancestor = self._unsaved_ancestor
+            replaces_all = self._unsaved is token and ancestor is None
             self._end_login(error)
             self._may_linger = True
-            ancestor = self._unsaved_ancestor
-        self._forget(token, ancestor)
+        self._forget(token, ancestor, replaces_all=replaces_all)
         self._announce_logout(error)
         raise copy.copy(error) from error
 
@@ -1002,11 +1003,12 @@ class TokenSource:
             if token is self._token:  # else somebody else's write may have come before this one
                 return token
 
-    def _forget(self, token: Token, ancestor: Token | None) -> None:
-        """Clear the store of *token*, or of its ancestor if it never got there."""
+    def _forget(self, token: Token, ancestor: Token | None, *, replaces_all: bool) -> None:
+        """Clear the store of *token*, or of its ancestor if it never got there: whatever is stored,
+        if it *replaces_all*."""
         try:
             with self._store.lock(self._wait_timeout):
-                if self._store.load() in (token, ancestor):
+                if self._store.load() in (token, ancestor) or replaces_all:
                     self._store.clear()
                 with self._turn:
                     self._may_linger = False

@@ -197,12 +197,12 @@ class Login:
         if not self.issued:  # it was found in the store, perhaps old
             self._mark(token)
             return True
-        ancestor = self.ancestor
+        ancestor, replaces_all = self.ancestor, self.unsaved and self.ancestor is None
         self._end("trial_refused")
         self.lingers = True
         with suppress(ExpectedError):
             self.world.lock()
-            if self.world.load() in (token, ancestor):
+            if self.world.load() in (token, ancestor) or replaces_all:
                 self.world.clear()
             self.lingers = False
         raise ExpectedError(LoginRequiredError, "trial_refused")

@@ -375,6 +375,23 @@ def test_a_refused_token_that_was_never_saved_is_not_replaced_by_the_one_before(
     assert len(refresher.calls) == 2
 
 
+def test_a_login_that_was_never_saved_and_fails_its_trial_is_not_replaced_by_the_one_before() -> (
+    None
+):
+    clock, store = Clock(), Store()
+    source = make_source(store=store, clock=clock)
+    store.fails["save"] = StoreUnavailableError("down")
+    with pytest.raises(StoreUnavailableError):
+        source.login("another")
+    new = source.reject(source.token())
+    with pytest.raises(LoginRequiredError):
+        source.refuse(new)
+    assert store.load() is None
+    clock.advance(1)
+    with pytest.raises(LoginRequiredError):
+        source.token()
+
+
 def test_the_login_to_start_with_is_saved_so_that_siblings_and_pickles_have_it() -> None:
     clock, store = Clock(), Store()
     source = make_source(store=store, clock=clock, token=first_token(), logged_in=False)
