@@ -8,6 +8,8 @@
 * ``mounted``: only what a session mounts by itself is ours, for tests that replace methods of
   `HTTPAdapter`.
 * ``in-front``: each adapter a session sends with, whatever it is, is the transport of ours.
+* ``installed``: `install` mounts ours on each session, beside what it has. What counts is the
+  session: no test meets the origin.
 
 No name but this machine's can be resolved, so a test that needs a network fails at once, plain too.
 With ``+token`` behind it, the source has a token, otherwise none; it is for an origin that no test
@@ -36,6 +38,7 @@ from requests_tokenrefresh import (
     RefreshTokenGrant,
     TokenRefreshAdapter,
     TokenSource,
+    install,
 )
 
 _PARAMETERS = list(inspect.signature(HTTPAdapter).parameters)
@@ -86,6 +89,18 @@ def _swap(way: str) -> None:
         requests.adapters.HTTPAdapter = Ours
     if way == "in-front":
         requests.Session.get_adapter = _with_ours_in_front(requests.Session.get_adapter)
+    if way == "installed":
+        install(_tokens)
+        requests.Session.mount = _noting_ours(requests.Session.mount)
+
+
+def _noting_ours(mount: Any) -> Any:
+    def mount_and_note(session: requests.Session, prefix: str, adapter: BaseAdapter) -> None:
+        if isinstance(adapter, TokenRefreshAdapter):
+            _reached[_running] = None
+        mount(session, prefix, adapter)
+
+    return mount_and_note
 
 
 def _with_ours_in_front(get_adapter: Any) -> Any:
