@@ -42,8 +42,8 @@ def test_a_leader_that_was_displaced_in_the_queue_writes_nothing_when_its_turn_c
     newer: str | None,
 ) -> None:
     """By then a sibling has stored what follows."""
-    store = Store()
-    source = make_source(store=store)
+    heard, store = Heard(), Store()
+    source = make_source(store=store, listeners=[heard])
     old = source.token()
 
     def while_it_queues() -> None:
@@ -54,6 +54,7 @@ def test_a_leader_that_was_displaced_in_the_queue_writes_nothing_when_its_turn_c
     with suppress(LoginRequiredError):
         source.refresh(old)
     assert store.load() == siblings()
+    assert outcomes(heard) == ["discarded"]
 
 
 def test_a_leader_that_was_displaced_during_its_glance_does_not_queue() -> None:
