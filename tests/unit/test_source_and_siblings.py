@@ -91,6 +91,10 @@ def test_a_store_that_only_this_process_has_is_not_glanced_at() -> None:
     source = make_source(store=store)
     source.refresh(source.token())
     assert store.loads == 1
+    source.logout()
+    with pytest.raises(LoginRequiredError):
+        source.token()
+    assert store.loads == 1
 
 
 # -- a refresh that fails, while a sibling's does not ----

@@ -285,6 +285,7 @@ def test_a_sibling_that_ignores_the_lock_may_have_rotated_and_is_adopted(shared:
     source = make_source(refresher, store=store, listeners=[heard])
     assert source.refresh(source.token()).access_token == "siblings"
     assert (len(refresher.calls), store.load()) == (1, siblings())
+    assert store.saved == ["access-0", "siblings"]  # by the sibling; nobody saves it again
     assert [e.outcome for e in heard.of(RefreshEnded)] == ["adopted"]  # type: ignore[attr-defined]
 
 
