@@ -12,6 +12,8 @@
   session: no test meets the origin.
 
 No name but this machine's can be resolved, so a test that needs a network fails at once, plain too.
+The address that requests' tests take for one that never answers is one of this machine that does
+not: it has as many connections waiting as it takes.
 With ``+token`` behind it, the source has a token, otherwise none; it is for an origin that no test
 meets. No way reaches what is sent without `requests.Session`: by an adapter's own `send`, or by
 urllib3.
@@ -19,6 +21,7 @@ urllib3.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import re
@@ -44,6 +47,7 @@ from requests_tokenrefresh import (
 _PARAMETERS = list(inspect.signature(HTTPAdapter).parameters)
 _SEND = requests.Session.send.__code__
 _HERE = re.compile(r"localhost|127\..*|::1|0\.0\.0\.0|")
+_SILENT = "10.255.255.1"
 
 # A file, so that sessions pickle.
 _directory = tempfile.TemporaryDirectory()
@@ -56,6 +60,7 @@ _tokens = TokenSource(
 _running: str | None = None  # the test's name
 _outcomes: dict[str, str] = {}
 _reached: dict[str | None, None] = {}
+_crowd: list[socket.socket] = []  # whom nobody accepts, and who stay
 
 
 class Ours(TokenRefreshAdapter):
@@ -75,11 +80,27 @@ def _stay_on_this_machine() -> None:
     resolve = socket.getaddrinfo
 
     def resolve_here(host: str | bytes | None, *args: Any, **options: Any) -> Any:
+        if host == _SILENT:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", _silent_address())]
         if not _HERE.fullmatch(host.decode() if isinstance(host, bytes) else host or ""):
             raise socket.gaierror(socket.EAI_NONAME, "tests stay on this machine")
         return resolve(host, *args, **options)
 
     socket.getaddrinfo = resolve_here
+
+
+@functools.cache
+def _silent_address() -> Any:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    _crowd.append(listener)
+    while True:
+        visitor = socket.socket()
+        _crowd.append(visitor)
+        visitor.settimeout(0.1)
+        try:
+            visitor.connect(listener.getsockname())
+        except TimeoutError:
+            return listener.getsockname()
 
 
 def _swap(way: str) -> None:
