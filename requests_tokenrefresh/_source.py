@@ -1163,9 +1163,9 @@ class TokenSource:
         return token.expires_at - min(self._leeway, (token.lifetime or 0.0) / 10)
 
     def _early_window_opens(self, token: Token) -> float:
-        window = min(self._early, (token.lifetime or 0.0) / 5)
-        if token.expires_at is None or window == 0:
+        if token.expires_at is None:
             return math.inf
+        window = min(self._early, (token.lifetime or 0.0) / 5)
         # Between the whole window and half of it: processes that share a login do not all look
         # at the same moment.
         return token.expires_at - window * (1 - self._random() / 2)
