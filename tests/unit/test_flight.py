@@ -148,7 +148,9 @@ def test_how_long_a_caller_has_waited_is_told() -> None:
     clock.advance(2.5)
     refresher.gate.set()
     callers.outcomes()
-    assert [event.seconds for event in heard.of(WaitEnded)] == [2.5]  # type: ignore[attr-defined]
+    (ended,) = heard.of(WaitEnded)
+    assert ended.at == START + 2.5
+    assert ended.seconds == 2.5  # type: ignore[attr-defined]
 
 
 def test_the_lock_is_free_while_foreign_code_runs() -> None:

@@ -73,6 +73,24 @@ def test_a_token_whose_issue_is_unknown_was_issued_when_it_came_here() -> None:
     assert source.token().access_token == "access-1"
 
 
+def test_a_token_that_says_when_it_was_issued_keeps_to_that() -> None:
+    source = make_source(logged_in=False)
+    source.login(Token("a", issued_at=START - 60, expires_at=START + 60))
+    assert (source.token().issued_at, source.token().lifetime) == (START - 60, 120)
+
+
+def test_a_stored_token_of_unknown_lifetime_is_used_to_its_end() -> None:
+    """There is nothing to measure the leeway and the early window against."""
+    clock, refresher = Clock(), Refresher()
+    source = make_source(refresher, clock=clock, logged_in=False)
+    source._store.save(Token("stored", expires_at=START + 60))
+    clock.advance(59.99)
+    assert [source.token().access_token for _ in range(2)] == ["stored"] * 2
+    assert refresher.calls == []
+    clock.advance(0.01)
+    assert source.token().access_token == "access-1"
+
+
 def test_a_lifetime_is_counted_from_before_the_request_for_it() -> None:
     """The server began to count before its reply was here: ours may never be the later expiry."""
     clock = Clock()

@@ -140,6 +140,8 @@ def test_a_token_that_cannot_be_saved_is_used_and_saving_is_tried_again(
     store.fails["save"] = error
     assert source.refresh(source.token()).access_token == "access-1"
     assert "only in memory" in caplog.text
+    assert source.token().access_token == "access-1"
+    assert len(store.patience) == 2  # not with every request
     clock.advance(1)
     assert source.token().access_token == "access-1"  # tried, and failed again
     del store.fails["save"]
