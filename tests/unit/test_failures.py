@@ -250,6 +250,13 @@ def test_the_backoff_doubles_up_to_thirty_seconds_and_begins_anew_after_a_succes
     assert failed() == 0.5
 
 
+def test_the_backoff_begins_with_half_a_second_for_the_first_token_too() -> None:
+    source = make_source(Refresher(unreachable()), logged_in=False, random=lambda: 1.0)
+    with pytest.raises(RefreshFailedError) as caught:
+        source.token()
+    assert caught.value.retry_after == 0.5
+
+
 def test_the_backoff_has_full_jitter() -> None:
     source = make_source(Refresher(unreachable()), random=lambda: 0.125)
     with pytest.raises(RefreshFailedError) as caught:

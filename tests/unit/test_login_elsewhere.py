@@ -48,6 +48,18 @@ def test_however_the_login_ended_the_next_one_may_begin_elsewhere(end: str) -> N
     assert source.token() == siblings()
 
 
+def test_after_a_stored_login_was_refused_another_one_is_found() -> None:
+    """Also by a process that has never had one of its own: a command, a worker."""
+    clock, store, refresher = Clock(START + 100), Store(), Refresher(INVALID_GRANT)
+    store.save(siblings(lifetime=10))
+    source = make_source(refresher, store=store, clock=clock, logged_in=False)
+    with pytest.raises(LoginRequiredError):
+        source.token()
+    store.save(siblings("another"))
+    assert source.token().access_token == "another"
+    assert len(refresher.calls) == 1
+
+
 def test_while_the_login_is_over_the_store_is_looked_at_once_a_second() -> None:
     clock, store = Clock(), Store()
     source = make_source(store=store, clock=clock)

@@ -44,7 +44,7 @@ ADAPTER = HTTPAdapter()
     ],
 )
 def test_a_url_of_the_origin_is_allowed(url):
-    assert API.allow(url)
+    assert Origins(["https://api.example.com"]).allow(url)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,14 @@ def test_a_url_of_the_origin_is_allowed(url):
     ],
 )
 def test_any_other_url_is_refused(url):
-    assert not API.allow(url)
+    assert not Origins(["https://api.example.com"]).allow(url)
+
+
+@pytest.mark.parametrize("rest", [":443/", ":8443:443/", ":84430/", "/"])
+def test_an_origin_with_a_port_of_its_own_has_no_other(rest):
+    origins = Origins(["https://api.example.com:8443"])
+    assert origins.allow("https://api.example.com:8443/")
+    assert not origins.allow(f"https://api.example.com{rest}")
 
 
 def test_the_two_parsers_really_disagree_about_the_url_with_a_backslash():

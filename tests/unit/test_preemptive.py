@@ -25,7 +25,7 @@ def source_with(
 
 
 def test_within_the_leeway_a_token_counts_as_expired() -> None:
-    source, clock, refresher = source_with(3600, leeway=10, early=0)
+    source, clock, refresher = source_with(3600, early=0)
     clock.now = START + 3600 - 10.001
     assert source.token().access_token == "access-0"
     clock.now = START + 3600 - 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from tests.support.logins import ORIGIN, Refresher, first_token, make_source
         ("token", 7, ValueError, "a token reply is a mapping, got int"),
         ("leeway", -1, ValueError, "leeway is a number of seconds, 0 or more, got -1"),
         ("early", None, TypeError, "early is a number of seconds, got NoneType"),
+        ("early", "10", TypeError, "early is a number of seconds, got str"),
         ("wait_timeout", float("inf"), ValueError, "wait_timeout is a number of seconds"),
         ("wait_timeout", 1e12, ValueError, "wait_timeout is a number of seconds"),
         ("trial_timeout", float("nan"), ValueError, "trial_timeout is a number of seconds"),
@@ -49,6 +51,26 @@ def test_an_argument_that_cannot_work_is_refused_with_what_to_pass_instead(
     arguments: dict[str, Any] = {"refresher": Refresher(), "origins": [ORIGIN], argument: value}
     with pytest.raises(error, match=message):
         TokenSource(arguments.pop("refresher"), **arguments)
+
+
+def test_what_is_not_passed_is_as_documented(tmp_path: Path) -> None:
+    make, _ = TokenSource(
+        never_called, origins=[ORIGIN], store=tmp_path / "token.json"
+    ).__reduce__()
+    defaults = {
+        "leeway": 10,
+        "early": 300,
+        "wait_timeout": 30,
+        "trial_timeout": 1,
+        "min_refresh_interval": 1,
+        "when_logged_out": "raise",
+    }
+    assert {name: make.keywords[name] for name in defaults} == defaults
+
+
+def test_a_caller_may_wait_as_long_as_a_thread_can() -> None:
+    source = make_source(wait_timeout=threading.TIMEOUT_MAX)
+    assert source.refresh(source.token()).access_token == "access-1"
 
 
 def test_a_path_is_accepted_as_a_store(tmp_path: Path) -> None:
