@@ -128,6 +128,7 @@ def test_a_type_that_is_no_scheme_is_refused(token_type: Any) -> None:
         ({}, None),
         ({"access_token": jwt({"exp": NOW + 7})}, NOW + 7),
         ({"access_token": jwt({"exp": NOW + 7}), "expires_in": 60}, NOW + 60),
+        ({"access_token": jwt({"exp": NOW})}, None),
         ({"access_token": jwt({"exp": NOW - 7})}, None),
         ({"access_token": jwt({})}, None),
         ({"access_token": jwt({"exp": "soon"})}, None),
