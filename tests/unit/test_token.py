@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import json
 import pickle
+import re
 import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -95,6 +96,23 @@ def test_any_spelling_of_bearer_is_sent_as_bearer(token_type: str) -> None:
 
 def test_other_types_are_sent_as_they_are() -> None:
     assert read(token_type="JWT").authorization == "JWT a"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "message"),
+    [
+        ((7,), "access_token is a string, got int"),
+        (("a", b"r"), "refresh_token is a string, got bytes"),
+        (("a", ""), "refresh_token is empty (RFC 6749 appendix A)"),
+        (
+            ("a", "s3cret\n"),
+            "refresh_token has characters that cannot stand in a header (RFC 6749 appendix A)",
+        ),
+    ],
+)
+def test_it_is_said_which_secret_is_wrong_and_how(secrets: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Token(*secrets)
 
 
 @pytest.mark.parametrize("token_type", ["mac", "DPoP", "PoP"])
