@@ -32,6 +32,8 @@ from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
 
+from tests.mutation.patience import HUNG
+
 LEAST = 95.0  # per cent
 RESULTS = Path("mutants")
 ARGUED = Path(__file__).with_name("survivors.toml")
@@ -42,6 +44,8 @@ IN_A_CHILD = {
         "tests/unit/test_takeover.py::test_after_fork_the_child_starts_without_a_flight",
         "tests/unit/test_takeover.py::"
         "test_a_child_that_was_forked_during_an_early_refresh_refreshes_early_itself",
+        "tests/unit/test_takeover.py::test_a_child_refreshes_early_no_sooner_than_its_parent",
+        "tests/unit/test_takeover.py::test_a_child_saves_at_once_what_its_parent_could_not",
     ]
 }
 
@@ -147,10 +151,8 @@ def results() -> Iterator[tuple[str, dict[str, str]]]:
     for path in config().only_mutate:
         data = SourceFileMutationData(path=path)
         data.load()
-        yield (
-            path,
-            {name: status_by_exit_code[code] for name, code in data.exit_code_by_key.items()},
-        )
+        codes = data.exit_code_by_key.items()
+        yield path, {n: "timeout" if c == HUNG else status_by_exit_code[c] for n, c in codes}
 
 
 def alive() -> Iterator[Mutant]:

@@ -12,10 +12,17 @@ from types import FrameType
 
 import pytest
 
-from requests_tokenrefresh import FileTokenStore, MemoryTokenStore, RefreshFailedError, Token
+from requests_tokenrefresh import (
+    FileTokenStore,
+    MemoryTokenStore,
+    RefreshFailedError,
+    StoreUnavailableError,
+    Token,
+)
 from requests_tokenrefresh.events import RefreshEnded, RefreshStarted
 from tests.support.logins import Clock, Heard, Refresher, make_source, wait_for_waiters
 from tests.support.threads import start_together
+from tests.support.troubled_store import Store
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
@@ -190,6 +197,20 @@ def test_a_store_whose_lock_swallows_errors_strands_nobody() -> None:
     assert source.refresh(source.token()).access_token == "access-2"
 
 
+def exit_code_of_a_fork(function: Callable[[], bool]) -> int:
+    """Fork; return 0 if *function* returns True in the child."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: the point here
+        child = os.fork()
+    if child == 0:
+        code = 2
+        try:
+            code = 0 if function() else 1
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_child_that_was_forked_during_an_early_refresh_refreshes_early_itself(
     tmp_path: object,
@@ -201,11 +222,34 @@ def test_a_child_that_was_forked_during_an_early_refresh_refreshes_early_itself(
     leader = start_together(1, source.token)
     assert refresher.started.wait(5)
     assert source._look_at > clock.now
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: the point here
-        child = os.fork()
-    if child == 0:
-        os._exit(0 if source._look_at <= clock.now else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert exit_code_of_a_fork(lambda: source._look_at <= clock.now) == 0
     refresher.gate.set()
     leader.outcomes()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_refreshes_early_no_sooner_than_its_parent() -> None:
+    heard = Heard()
+    source = make_source(listeners=[heard])
+    source.token()
+
+    def goes_on() -> bool:
+        return source.token().access_token == "access-0" and not heard.of(RefreshStarted)
+
+    assert exit_code_of_a_fork(goes_on) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_saves_at_once_what_its_parent_could_not() -> None:
+    """It may be short-lived, or the only one that goes on."""
+    store = Store()
+    source = make_source(store=store)
+    store.fails["save"] = StoreUnavailableError("down")
+    source.refresh(source.token())
+    del store.fails["save"]
+
+    def saves() -> bool:
+        return source.token().access_token == "access-1" and store.saved[-1] == "access-1"
+
+    assert exit_code_of_a_fork(saves) == 0
+    assert store.saved == ["access-0"]
