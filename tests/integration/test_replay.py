@@ -191,6 +191,25 @@ class _ClosesAtTheEnd:
         return iter(lambda: self.read(16384), b"")
 
 
+class Encoder:
+    """A stream that knows its length, as requests-toolbelt's MultipartEncoder does."""
+
+    len = 4
+
+    def __init__(self) -> None:
+        self.read = io.BytesIO(b"once").read
+
+
+def test_a_spooled_body_of_known_length_is_sent_with_its_length(api: HTTPServer) -> None:
+    with session_for(source_for(api.url), spool_bodies=1000) as session:
+        response = session.post(api.url, data=Encoder())
+    assert response.status_code == 200
+    assert [r.body for r in api.requests] == [b"once", b"once"]
+    print([dict(r.headers) for r in api.requests])
+    assert [r.headers.get("Content-Length") for r in api.requests] == ["4", "4"]
+    assert [r.headers.get("Transfer-Encoding") for r in api.requests] == [None, None]
+
+
 def test_what_is_too_long_to_spool_is_sent_as_it_comes_and_once(api: HTTPServer) -> None:
     with session_for(source_for(api.url), spool_bodies=5) as session:
         response = session.post(api.url, data=iter([b"123", b"456", b"789"]))
