@@ -44,35 +44,26 @@ GREEN = pytest.mark.parametrize("patched", [GEVENT, EVENTLET], ids=["gevent", "e
 
 SESSION = """
 import os, sys
-from tests.support.sessions import open_session, say, status
+from tests.support.sessions import (
+    open_session, say, say_status, wait_for_waiters, wait_until_refreshing
+)
 
 url, path, callers = sys.argv[1], sys.argv[2], int(sys.argv[3])
 session = open_session(url, path)
 tokens = session.get_adapter(url)._source
 
 def get(name):
-    try:
-        say(name, status(session, url))
-    except BaseException as error:
-        say(name, type(error).__name__)
-
-def refreshing():
-    while tokens._flight is None or tokens._flight.why != "reactive":
-        sleep(0.001)
+    say_status(name, session, url)
 
 def told():
     while not os.path.exists(path + ".told"):  # input() would stop all greenlets
-        sleep(0.001)
-
-def waiting(count):
-    while len(tokens._flight.news._waiters) != count:
         sleep(0.001)
 """
 
 ONE_EXPIRY = """
 def beat():
-    refreshing()
-    waiting(callers - 1)
+    wait_until_refreshing(tokens)
+    wait_for_waiters(tokens, callers - 1)
     for _ in range(20):
         sleep(0.001)
     say("the others go on")
@@ -82,9 +73,9 @@ join([spawn(beat), *(spawn(get, "caller") for _ in range(callers))])
 
 INTERRUPTED = """
 leader = spawn(get, "leader")
-refreshing()
+wait_until_refreshing(tokens)
 waiters = [spawn(get, "waiter") for _ in range(callers - 1)]
-waiting(callers - 1)
+wait_for_waiters(tokens, callers - 1)
 say("all wait")
 told()
 hit = leader if sys.argv[4] == "leader" else waiters[0]

@@ -21,28 +21,22 @@ QUICK = 5.0  # seconds; whoever waits for the answer that the gate holds waits f
 PROGRAM = """
 import signal, sys, threading
 from time import sleep
-from tests.support.sessions import open_session, say, status
+from tests.support.sessions import (
+    open_session, say, say_status, status, wait_for_waiters, wait_until_refreshing
+)
 
 url, path, main_leads, others = sys.argv[1], sys.argv[2], sys.argv[3] == "leads", int(sys.argv[4])
 session = open_session(url, path)
 tokens = session.get_adapter(url)._source
 
 def get(name):
-    try:
-        say(name, status(session, url))
-    except BaseException as error:
-        say(name, type(error).__name__)
-
-def refreshing():
-    while tokens._flight is None or tokens._flight.why != "reactive":
-        sleep(0.001)
+    say_status(name, session, url)
 
 def follow():
-    refreshing()
+    wait_until_refreshing(tokens)
     for _ in range(others):
         threading.Thread(target=get, args=["other"]).start()
-    while len(tokens._flight.news._waiters) != others + (not main_leads):
-        sleep(0.001)
+    wait_for_waiters(tokens, others + (not main_leads))
     say("all wait")
 
 def time_out(*_):
@@ -60,7 +54,7 @@ for number in handlers:
 threading.Thread(target=follow).start()
 if not main_leads:
     threading.Thread(target=get, args=["leader"]).start()
-    refreshing()
+    wait_until_refreshing(tokens)
 """
 
 ENDING = [("SIGINT", "KeyboardInterrupt"), ("SIGTERM", "SystemExit")]

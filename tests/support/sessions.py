@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 import requests
@@ -41,3 +42,23 @@ def say(*words: object) -> None:
     """Write a line in one piece, whatever other threads and processes write."""
     sys.stdout.write(" ".join(map(str, words)) + "\n")
     sys.stdout.flush()
+
+
+def say_status(name: str, session: requests.Session, url: str) -> None:
+    """Write *name* and the status of ``GET url``, or what it raises."""
+    try:
+        say(name, status(session, url))
+    except BaseException as error:
+        say(name, type(error).__name__)
+
+
+def wait_until_refreshing(tokens: TokenSource) -> None:
+    """Return once a flight is under way that a 401 has opened."""
+    while tokens._flight is None or tokens._flight.why != "reactive":
+        time.sleep(0.001)
+
+
+def wait_for_waiters(tokens: TokenSource, count: int) -> None:
+    """Return once *count* threads, or greenlets, wait for it."""
+    while len(tokens._flight.news._waiters) != count:  # type: ignore[union-attr]
+        time.sleep(0.001)
