@@ -202,7 +202,7 @@ class Encoder:
 
 def test_a_spooled_body_of_known_length_is_sent_with_its_length(api: HTTPServer) -> None:
     with session_for(source_for(api.url), spool_bodies=1000) as session:
-        response = session.post(api.url, data=Encoder())
+        response = session.post(api.url, data=Encoder(), timeout=5)
     assert response.status_code == 200
     assert [r.body for r in api.requests] == [b"once", b"once"]
     print([dict(r.headers) for r in api.requests])
