@@ -80,7 +80,7 @@ def all_outcomes(program: list[list[tuple[str, int]]], passes: float | None) -> 
     return outcomes
 
 
-@settings(max_examples=12, derandomize=True)
+@settings(max_examples=8, derandomize=True)
 @given(program=PROGRAMS, passes=st.sampled_from([None, 10.0]))
 def test_every_outcome_is_found(program: list[list[tuple[str, int]]], passes: float | None) -> None:
     found: set[Outcome] = set()
