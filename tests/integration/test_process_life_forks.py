@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,6 +162,26 @@ def test_a_fork_keeps_the_settings_of_the_pool(
             pools = adapter.poolmanager
             settings = pools.pools._maxsize, dict(pools.connection_pool_kw)
             status = 0 if settings == (3, {"maxsize": 4, "block": True}) else 1
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_does_not_let_go_of_its_parents_pool(
+    http_server: Callable[..., HTTPServer], tmp_path: Path
+) -> None:
+    """Closing takes a lock that another thread of the parent may have held."""
+    server = http_server(lambda request: Reply(body=request.path.encode()))
+    adapter = TokenRefreshAdapter(login(server, tmp_path))
+    pool = weakref.ref(adapter.poolmanager)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            gc.collect()
+            kept = pool()
+            status = 0 if kept is not None and kept is not adapter.poolmanager else 1
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -229,3 +229,15 @@ def test_an_unattended_login_starts_afresh_in_a_store_that_has_lost_its_data() -
     lost(store)
     assert source.refresh(source.token()).access_token == "fresh"
     assert refresher.calls == []
+
+
+def test_a_fresh_login_that_is_refused_at_its_trial_leaves_what_a_sibling_has_stored() -> None:
+    store = Store()
+    source = make_source(store=store, login=lambda: "fresh")
+    lost(store)
+    fresh = source.reject(source.token())
+    del store.fails["load"]
+    store.save(siblings())
+    with pytest.raises(LoginRequiredError):
+        source.refuse(fresh)
+    assert store.load() == siblings()

@@ -175,6 +175,22 @@ def test_an_interrupt_while_saving_does_not_lose_the_new_token() -> None:
     assert len(refresher.calls) == 1
 
 
+def test_an_interrupt_while_saving_goes_on_also_where_saving_fails_then() -> None:
+    store, refresher = Store(), Refresher()
+    source = make_source(refresher, store=store)
+    old = source.token()
+
+    def interrupt() -> None:
+        store.fails["save"] = StoreUnavailableError("down")
+        raise KeyboardInterrupt
+
+    store.before["save"] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        source.refresh(old)
+    assert source.refresh(old).access_token == "access-1"
+    assert len(refresher.calls) == 1
+
+
 def test_an_early_refresh_that_was_interrupted_is_tried_again() -> None:
     clock, refresher = Clock(), Refresher(KeyboardInterrupt())
     source = make_source(refresher, clock=clock)

@@ -214,6 +214,27 @@ def test_one_that_is_refused_at_its_trial_takes_the_spent_one_before_it_along() 
     assert len(refresher.calls) == 1
 
 
+def test_one_that_is_refused_at_its_trial_leaves_what_a_sibling_has_stored_since() -> None:
+    clock, store = Clock(), Store()
+    source = unsaved(store, clock, Refresher(), trial=True)
+    store.save(siblings())
+    with pytest.raises(LoginRequiredError):
+        source.refuse(source.token())
+    assert store.load() == siblings()
+
+
+def test_the_spent_one_before_it_is_not_found_again_where_it_could_not_be_cleared() -> None:
+    clock, store, refresher = Clock(), Store(), Refresher(None, REFUSED)
+    source = unsaved(store, clock, refresher)
+    store.fails.update(save=DOWN, clear=DOWN)
+    with pytest.raises(LoginRequiredError):
+        source.refresh(source.token())
+    clock.advance(1)
+    with pytest.raises(LoginRequiredError):
+        source.token()
+    assert len(refresher.calls) == 2
+
+
 def test_a_login_that_is_refused_unsaved_does_not_bring_back_the_one_before_it() -> None:
     clock, store = Clock(), Store()
     store.save(siblings())
