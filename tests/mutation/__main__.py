@@ -39,14 +39,28 @@ RESULTS = Path("mutants")
 ARGUED = Path(__file__).with_name("survivors.toml")
 
 # mutmut finds out which test calls which function, but not in a child of os.fork.
-IN_A_CHILD = {
-    "requests_tokenrefresh._source.x__after_fork_in_child": [
-        "tests/unit/test_takeover.py::test_after_fork_the_child_starts_without_a_flight",
-        "tests/unit/test_takeover.py::"
+_CONNECTIONS = [
+    f"tests/integration/test_process_life_forks.py::{name}"
+    for name in (
+        "test_a_forked_child_sends_on_no_connection_of_its_parent",
+        "test_a_session_that_is_closed_in_the_child_leaves_the_connections_of_its_transport_too",
+        "test_a_fork_keeps_the_settings_of_the_pool",
+        "test_a_fork_does_not_let_go_of_its_parents_pool",
+    )
+]
+_FLIGHTS = [
+    f"tests/unit/test_takeover.py::{name}"
+    for name in (
+        "test_after_fork_the_child_starts_without_a_flight",
         "test_a_child_that_was_forked_during_an_early_refresh_refreshes_early_itself",
-        "tests/unit/test_takeover.py::test_a_child_refreshes_early_no_sooner_than_its_parent",
-        "tests/unit/test_takeover.py::test_a_child_saves_at_once_what_its_parent_could_not",
-    ]
+        "test_a_child_refreshes_early_no_sooner_than_its_parent",
+        "test_a_child_saves_at_once_what_its_parent_could_not",
+    )
+]
+IN_A_CHILD = {
+    "_adapter.x__after_fork_in_child": _CONNECTIONS,
+    "_adapter.xǁTokenRefreshAdapterǁ_leave_connections_to_parent": _CONNECTIONS,
+    "_source.x__after_fork_in_child": _FLIGHTS,
 }
 
 LITERAL = re.compile(r""""[^"]*"|'[^']*'""")
@@ -133,7 +147,9 @@ def run_mutmut(*names: str) -> None:
 def tell_what_runs_in_a_child() -> None:
     path = RESULTS / "mutmut-stats.json"
     statistics = json.loads(path.read_text())
-    statistics["tests_by_mangled_function_name"].update(IN_A_CHILD)
+    for function, tests in IN_A_CHILD.items():
+        name = f"requests_tokenrefresh.{function}"
+        statistics["tests_by_mangled_function_name"][name] = tests
     path.write_text(json.dumps(statistics))
 
 
