@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -57,7 +56,6 @@ def tls_front(target: int, folder: Path) -> Iterator[TLSFront]:
 class _Forwarder:
     def __init__(self, target: int) -> None:
         self._target = target
-        self._conversations: set[asyncio.Task[Any]] = set()
 
     async def start(self, context: ssl.SSLContext) -> int:
         self._server = await asyncio.start_server(self._converse, "127.0.0.1", 0, ssl=context)
@@ -65,22 +63,14 @@ class _Forwarder:
 
     async def stop(self) -> None:
         self._server.close()
-        for conversation in self._conversations:
-            conversation.cancel()
-        await asyncio.gather(*self._conversations, return_exceptions=True)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversation = asyncio.current_task()
-        assert conversation is not None
-        self._conversations.add(conversation)
         try:
-            with contextlib.suppress(OSError):  # one of the two ends is gone
+            # One of the two ends is gone, or the loop ends.
+            with contextlib.suppress(OSError, asyncio.CancelledError):
                 await self._forward(reader, writer)
-        except asyncio.CancelledError:
-            pass  # by stop()
         finally:
             writer.transport.abort()
-            self._conversations.discard(conversation)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target)
@@ -108,6 +98,11 @@ def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        # A handshake that ends only now begins another conversation.
+        while left := asyncio.all_tasks(loop):
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
 
 
