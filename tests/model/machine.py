@@ -240,7 +240,8 @@ class LoginMachine(RuleBasedStateMachine):
         with suppress(TokenStoreError):
             self._meanwhile(meanwhile, number, process.source, self)
         answer = meaning(kind, number, how, basis)
-        process.rejected.discard(answer.access)  # it is issued anew
+        for one in self.processes:
+            one.rejected.discard(answer.access)  # it is issued anew
         if basis is not None and basis.refresh_token is not None:
             if basis.refresh_token in self.spent:
                 self.spent_again.append(basis.refresh_token)
