@@ -299,11 +299,7 @@ class RLock:
 
     def _release_save(self) -> int:
         depth, self._owner, self._depth = self._depth, None, 0
-        try:
-            self._lock.release()
-        except BaseException:  # interrupted before it: as it was
-            self._owner, self._depth = here(), depth
-            raise
+        self._lock.release()
         return depth
 
     def _acquire_restore(self, depth: int) -> None:
