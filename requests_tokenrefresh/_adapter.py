@@ -19,13 +19,14 @@ from requests.adapters import (
 from requests.utils import select_proxy
 from urllib3.util.retry import Retry
 
-from ._challenge import rejects_token
+from ._challenge import own_answer
 from ._errors import (
     InsecureTransportError,
     LoginRequiredError,
     TokenRefreshError,
     local_unauthorized,
 )
+from ._evidence import Resource, resource_of
 from ._replay import body_position, rewind, set_aside, spooled, with_authorization, with_cookies
 from ._source import TokenSource
 from ._token import Token
@@ -155,12 +156,12 @@ class TokenRefreshAdapter(HTTPAdapter):
             request = spooled(request, self._spool_bodies)
         position = body_position(request.body)
         response = self._transmit(with_authorization(request, token.authorization), how)
-        if not self._rejects(response, token):
+        if not self._rejects(request, response, token):
             if response.status_code != requests.codes.unauthorized:
-                self._source.accept(token)
+                self._accept(request, token)
             return response
         self._source.tell(TokenRejected, replay=False)
-        if self._source.trusts(token):
+        if self._source.is_own(token, _resource_of(request)):
             return response
         return self._answer_for_rejected(request, position, token, response, how)
 
@@ -203,10 +204,23 @@ class TokenRefreshAdapter(HTTPAdapter):
         _log.debug("a request with an Authorization of its own (%s) passes through", scheme)
         return False
 
-    def _rejects(self, response: requests.Response, token: Token) -> bool:
+    def _rejects(
+        self, request: requests.PreparedRequest, response: requests.Response, token: Token
+    ) -> bool:
         if self._is_rejected is not None:
             return self._is_rejected(response)
-        return rejects_token(response, token.token_type)
+        if response.status_code != requests.codes.unauthorized:
+            return False
+        why = own_answer(response, token.token_type)
+        if why is not None:
+            self._source.passes_on(_resource_of(request), f"its challenge says {why}")
+        return why is None
+
+    def _accept(
+        self, request: requests.PreparedRequest, token: Token, *, replay: bool = False
+    ) -> None:
+        if self._source.learns_from(token):
+            self._source.accept(token, _resource_of(request), replay=replay)
 
     def _transmit(
         self, request: requests.PreparedRequest, how: dict[str, Any]
@@ -232,11 +246,7 @@ class TokenRefreshAdapter(HTTPAdapter):
         if self._source.when_logged_out != "raise":
             return response
         set_aside(response)  # who catches an error seldom closes its response
-        if response.status_code != requests.codes.unauthorized:
-            # is_rejected took it for a rejection; who handles the error looks for a 401.
-            real, response = response, local_unauthorized(request)
-            response.history = [*real.history, real]
-        error.request, error.response = request, response
+        error.request, error.response = request, _the_401(request, response)
         raise error
 
     def _answer_for_rejected(
@@ -248,50 +258,66 @@ class TokenRefreshAdapter(HTTPAdapter):
         how: dict[str, Any],
     ) -> requests.Response:
         """Refresh and replay: what is returned is the last answer, the 401s are its history."""
+        resource = _resource_of(request)
         rejections: list[requests.Response] = []
         try:
-            while len(rejections) < _MOST_REPLAYS:
+            for replays in range(_MOST_REPLAYS):
                 set_aside(response)
                 rejections.append(response)
                 if not rewind(request.body, position):
                     return self._refresh_for_the_next(request, token, response)
-                token = self._source.reject(token)
+                another = self._source.reject(token, resource, replay=replays > 0)
+                if another is None:
+                    return response
+                token = another
                 request = with_cookies(request, response)
-                response, refused = self._replay(request, token, how)
+                response, is_last = self._replay(request, position, token, how, rejections)
                 response.history = [*rejections, *response.history]
-                if not refused or not self._source.refuse(token):
+                if is_last:
                     return response
         except LoginRequiredError as error:
             return self._logged_out(error, request, response)
         except TokenRefreshError as error:
-            error.request = request
+            error.request, error.response = request, _the_401(request, response)
             raise
         return response
 
     def _replay(
-        self, request: requests.PreparedRequest, token: Token, how: dict[str, Any]
+        self,
+        request: requests.PreparedRequest,
+        position: Any,
+        token: Token,
+        how: dict[str, Any],
+        rejections: list[requests.Response],
     ) -> tuple[requests.Response, bool]:
-        """Send *request* with a new token, and report what became of the token.
+        """Send *request* with a new token; return the answer, and whether it goes to the caller.
 
-        Whoever leads the flight is on trial here, and others wait for the verdict: there is one on
-        every way out.
+        Others may wait for the verdict on that token: there is one on every way out.
         """
+        resource, is_last, verdict = _resource_of(request), True, "none"
         self._source.tell(ReplayStarted, trial=self._source.on_trial(token))
-        verdict = "none"
         try:
-            response = self._transmit(with_authorization(request, token.authorization), how)
-            refused = self._rejects(response, token)
-            if refused:
-                verdict = "refused"
+            while True:
+                response = self._transmit(with_authorization(request, token.authorization), how)
+                refused = self._rejects(request, response, token)
+                if not refused:
+                    break
                 self._source.tell(TokenRejected, replay=True)
+                if not (rewind(request.body, position) and self._source.tries_again(token)):
+                    break
+                set_aside(response)
+                rejections.append(response)
+            if refused:
+                is_last = self._source.refuse(token, resource)
+                verdict = "refused"
             elif response.status_code != requests.codes.unauthorized:
-                self._source.accept(token)
+                self._accept(request, token, replay=True)
                 verdict = "accepted"
         finally:
             if verdict == "none":
                 self._source.give_up(token)
             self._source.tell(ReplayEnded, verdict=verdict)
-        return response, refused
+        return response, is_last
 
     def _refresh_for_the_next(
         self, request: requests.PreparedRequest, token: Token, response: requests.Response
@@ -308,6 +334,19 @@ class TokenRefreshAdapter(HTTPAdapter):
         except TokenRefreshError as error:
             _log.warning("nor could the token be refreshed for the next request: %s", error)
         return response
+
+
+def _resource_of(request: requests.PreparedRequest) -> Resource:
+    return resource_of(request.method, request.url)
+
+
+def _the_401(request: requests.PreparedRequest, response: requests.Response) -> requests.Response:
+    if response.status_code == requests.codes.unauthorized:
+        return response
+    # is_rejected took it for a rejection; who handles the error looks for a 401.
+    unauthorized = local_unauthorized(request)
+    unauthorized.history = [*response.history, response]
+    return unauthorized
 
 
 def _refuse_plain_http_to_a_proxy(

@@ -76,3 +76,7 @@ def parse_challenges(value: str) -> list[Challenge]:
 
 def _unescape(quoted: str) -> str:
     return re.sub(r"\\(.)", r"\1", quoted)
+
+
+def own_answer(response: requests.Response, scheme: str = "Bearer") -> str | None:
+    return None if rejects_token(response, scheme) else "insufficient_scope"

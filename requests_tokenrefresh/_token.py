@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any
@@ -246,3 +246,43 @@ def _jwt_expiry(access_token: object) -> float | None:
         return _seconds("exp", jwt_claims(access_token).get("exp"))
     except ValueError:
         return None
+
+
+def read_reply(
+    reply: Token | Mapping[str, Any] | str, *, received_at: float, previous: Token | None
+) -> Token:
+    """Return a `Token` object that nobody else has: its identity is its generation.
+
+    Args:
+        reply: A token, a token reply, or the access token.
+        received_at, previous: As in `Token.from_mapping`.
+
+    Raises:
+        ValueError: There is no usable token in *reply*.
+    """
+    if isinstance(reply, str):
+        reply = {"access_token": reply}
+    if not isinstance(reply, Token):
+        return Token.from_mapping(reply, received_at=received_at, previous=previous)
+    kept = previous.refresh_token if previous is not None else None
+    return replace(
+        reply,
+        refresh_token=reply.refresh_token or kept,
+        issued_at=received_at if reply.issued_at is None else reply.issued_at,
+    )
+
+
+def of_another_person(one: Token, other: Token) -> bool:
+    """Return whether two tokens are known to be of two persons (``sub``: RFC 7519 section 4.1.2).
+
+    Access tokens are compared with each other, and if these do not tell, id_tokens: an issuer may
+    call the same person by two names in the two kinds.
+    """
+    for one_of, other_of in (
+        (one.access_token, other.access_token),
+        (one.extra.get("id_token"), other.extra.get("id_token")),
+    ):
+        subjects = jwt_claims(one_of).get("sub"), jwt_claims(other_of).get("sub")
+        if None not in subjects:
+            return str(subjects[0]) != str(subjects[1])
+    return False

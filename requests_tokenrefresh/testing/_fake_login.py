@@ -72,8 +72,6 @@ class FakeTokenSource(TokenSource):
 
     def revoke(self) -> None:
         """End the token without telling anybody: the next request is rejected, and replayed."""
-        # A 401 to a token that has been accepted just now would pass for that page's own answer.
-        self.advance(self._min_refresh_interval)
         self._server.good = None
 
     def refuse_refresh(self) -> None:

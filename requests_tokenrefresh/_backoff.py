@@ -1,0 +1,35 @@
+"""How long nobody asks the issuer after it has failed."""
+
+from __future__ import annotations
+
+from ._errors import LoginRequiredError, RefreshFailedError, TokenRefreshError
+from ._login import Now, Pause
+
+_FIRST = 0.5  # seconds; doubles with every failure in a row
+_LONGEST = 30.0  # seconds
+_FIRST_AFTER_REFUSAL = 1.0  # seconds; likewise, where nobody can be asked to log in
+_LONGEST_AFTER_REFUSAL = 300.0  # seconds
+_LONGEST_SAID = 3600.0  # seconds; an issuer that names a later moment is asked then
+_JITTER = 0.1  # of what the issuer has said, on top
+
+
+def pause_after(
+    before: Pause | None, error: TokenRefreshError, seconds: float | None, now: Now, luck: float
+) -> Pause:
+    """Return how long nobody asks after *error*: so many *seconds*, or as it says, or longer with
+    every failure in a row."""
+    failures = 0 if before is None else before.failures
+    doubled = 2.0 ** min(failures, 30)
+    said = error.retry_after if isinstance(error, RefreshFailedError) else None
+    if seconds is not None:
+        return Pause(error, failures, now.steady + seconds)
+    if isinstance(error, LoginRequiredError):
+        seconds = min(_LONGEST_AFTER_REFUSAL, _FIRST_AFTER_REFUSAL * doubled)
+    elif said is not None:
+        # With jitter on top: a fleet that was told the same does not come back in lockstep.
+        seconds = min(_LONGEST_SAID, said) * (1 + _JITTER * luck)
+    else:
+        seconds = min(_LONGEST, _FIRST * doubled) * luck
+    if isinstance(error, RefreshFailedError):
+        error.retry_after = seconds
+    return Pause(error, failures + 1, now.steady + seconds)

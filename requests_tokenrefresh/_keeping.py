@@ -1,0 +1,150 @@
+"""What the store holds of the login: what is believed of it, and what is written to it.
+
+A leader writes in the store's turn. `login()` and `logout()` write whenever they come, and what
+they say counts more.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from ._errors import StoreLockLostError, TokenRefreshError, TokenStoreError
+from ._flight import Flight, Flights
+from ._login import ANYTHING, Login, Now, cleared, saved
+from ._token import Token
+from .stores import TokenStore
+
+_log = logging.getLogger("requests_tokenrefresh")
+
+
+class Keeping:
+    """The login of this process in its store."""
+
+    def __init__(self, flights: Flights, store: TokenStore, *, wait_timeout: float) -> None:
+        self.store = store
+        self._flights = flights
+        self._wait_timeout = wait_timeout
+        # Written by its leader: the flight inside the store's lock, which that holds for this whole
+        # process, also when login() or logout() has taken the flight's place.
+        self.in_turn: Flight | None = None
+
+    def is_led_here(self) -> bool:
+        """Return whether this very thread is inside the store's lock."""
+        flight = self.in_turn
+        return flight is not None and flight.leader == threading.get_ident()
+
+    def load(self) -> Token | None:
+        """Return the stored token, if it is to be believed."""
+        stored = self.store.load()
+        believed = stored is not None and self._flights.login.kept.believes(stored)
+        return stored if believed else None
+
+    def try_to_save(self, token: Token) -> bool:
+        """Save *token*, and return whether that was possible."""
+        try:
+            _finish(lambda: self.store.save(token))
+        except Exception as error:
+            # A new token exists nowhere else: whatever the store raises, keep it in memory.
+            _log.error(
+                "a token could not be saved; it is in use, and only in memory: %s", told(error)
+            )
+            return False
+        self._is_saved(token)
+        return True
+
+    def settle(self) -> None:
+        """Make the store hold what `login()` or `logout()` has just made current.
+
+        A leader inside the store's lock holds it for this whole process: writing is atomic without
+        it, and the leader puts right what it may write afterwards. One that still queues for it
+        holds nothing, and a sibling may be about to save.
+
+        Raises:
+            TokenStoreError: The store does not hold it.
+        """
+        beside = self.in_turn
+        try:
+            if beside is not None:
+                written = self._write_current()
+                in_turn = self.in_turn
+                current = self._flights.login.token
+                if in_turn is beside or (in_turn is None and written is current):
+                    return
+                # That leader has left, and the next one has saved, perhaps before a slow write.
+            with self.store.lock(self._wait_timeout):
+                if beside is None or self.store.load() == written:
+                    self._write_current()
+        except TokenRefreshError:
+            raise
+        except Exception as error:
+            raise _as_store_error(error) from error
+
+    def put_right(self, flight: Flight) -> None:
+        """Make the store hold what `login()` or `logout()` made current while *flight* was in turn.
+
+        That is newer than what was written here, unless the store itself has seen to it.
+        """
+        # A child that was forked in here is in nobody's turn.
+        displaced = flight.token is None and not self._flights.flies(flight)
+        if self.in_turn is flight and displaced:
+            with suppress(StoreLockLostError):
+                _finish(self._write_current)
+
+    def forget(self, before: Login) -> None:
+        """Clear the store of the token that *before* had in hand, and of what that takes the place
+        of; what a sibling has stored since stays."""
+        replaces = before.unsaved.replaces if before.unsaved else before.token
+        try:
+            with self.store.lock(self._wait_timeout):
+                if replaces is ANYTHING or self.store.load() in (before.token, replaces):
+                    self.store.clear()
+                self._flights.change(_cleared)
+        except Exception as error:
+            _log.warning("the login is over, but the store still says otherwise: %s", told(error))
+
+    def _write_current(self) -> Token | None:
+        while True:
+            token = self._flights.login.token
+            if token is None:
+                self.store.clear()
+                self._flights.change(_cleared)
+            else:
+                self.store.save(token)
+                self._is_saved(token)
+            # Else somebody else's write may have come before this one.
+            if token is self._flights.login.token:
+                return token
+
+    def _is_saved(self, token: Token) -> None:
+        self._flights.change(lambda login, now: saved(login, token, now))
+
+
+def _cleared(login: Login, _now: Now) -> Login:
+    return cleared(login)
+
+
+def _finish(write: Callable[[], object]) -> None:
+    """Call *write*, and if it is interrupted (KeyboardInterrupt and the like) once more before that
+    goes on: what the store does not hold is lost with the process, and so is the login."""
+    try:
+        write()
+    except Exception:
+        raise
+    except BaseException:
+        with suppress(Exception):
+            write()
+        raise
+
+
+def told(error: Exception) -> TokenRefreshError:
+    """Return what may be told of *error*: the message of a foreign one may repeat the token."""
+    return error if isinstance(error, TokenRefreshError) else _as_store_error(error)
+
+
+def _as_store_error(error: Exception) -> TokenStoreError:
+    wrapped = TokenStoreError(f"the token store raised {type(error).__name__}")
+    wrapped.__cause__ = error
+    return wrapped

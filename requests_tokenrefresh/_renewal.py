@@ -1,0 +1,398 @@
+"""What a leader does in the store's turn: adopt, refresh, save, publish; and after a refusal.
+
+The lock of the store is held, and the lock of this process is not. `login()` and `logout()` do not
+wait for a leader: they take its flight's place, and it discards what it brings. What it may have
+written meanwhile it puts right before it leaves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from ._backoff import pause_after
+from ._errors import (
+    LoginRequiredError,
+    RefreshFailedError,
+    StoreDataLostError,
+    StoreLockTimeoutError,
+    TokenRefreshError,
+    says_invalid_grant,
+)
+from ._flight import Flight, Flights
+from ._keeping import Keeping, told
+from ._login import (
+    ANYTHING,
+    REJECTED,
+    Hand,
+    Login,
+    Now,
+    Unsaved,
+    awaits_login,
+    failed,
+    gave_way,
+    refused,
+    refused_early,
+    took,
+)
+from ._token import Token, read_reply
+from .refreshers import Refresher
+
+Reply: TypeAlias = Token | Mapping[str, Any] | str
+
+_log = logging.getLogger("requests_tokenrefresh")
+
+_SPARED = 1.0  # seconds for which a store that held nothing is spared
+
+
+class Renewal:
+    """How the token of one login is renewed. One leader at a time uses it.
+
+    Args:
+        keeping: The login in its store.
+        log_in: Logs in unattended, or None.
+        announce: Is told the login before and after a change, with no lock held.
+        take: Takes a token in hand; the second argument says whether it was found.
+        wait_timeout: Seconds to wait for the store's lock.
+        random: A number from 0 to 1, for jitter.
+    """
+
+    def __init__(
+        self,
+        flights: Flights,
+        keeping: Keeping,
+        refresher: Refresher,
+        log_in: Callable[[], Reply] | None,
+        *,
+        take: Callable[[Token, bool], Hand],
+        announce: Callable[[Login, Login], None],
+        wait_timeout: float,
+        random: Callable[[], float],
+    ) -> None:
+        self._flights = flights
+        self._kept = keeping
+        self._store = keeping.store
+        self._refresher = refresher
+        self._log_in = log_in
+        self._take = take
+        self._announce = announce
+        self._wait_timeout = wait_timeout
+        self._random = random
+
+    def fly(self, flight: Flight) -> str:
+        """Bring a new token, or land without one; return the outcome (`events.RefreshEnded`)."""
+        began = self._flights.now()
+        outcome = "transient"
+        try:
+            if self._adopt_at_a_glance(flight):
+                return "adopted"
+            if not self._flights.flies(flight):
+                return "discarded"  # login() or logout(), during the glance
+            with self._store.lock(0.0 if flight.why == "early" else self._wait_timeout):
+                if not self._flights.flies(flight):
+                    return "discarded"  # ... while the lock was somebody else's: nothing is ours
+                self._kept.in_turn = flight
+                try:
+                    outcome = self._renew_in_turn(flight)
+                finally:
+                    try:
+                        self._kept.put_right(flight)
+                    finally:
+                        self._kept.in_turn = None
+        except LoginRequiredError as error:
+            outcome = self._refused(flight, error)
+        except Exception as error:
+            if flight.why == "early" and isinstance(error, StoreLockTimeoutError):
+                outcome = "skipped"  # a sibling is refreshing
+            elif self._adopt_after_all(flight):
+                outcome = "adopted"
+            else:
+                outcome = self._fail(flight, told(error), outcome, began)
+        if outcome == "skipped":
+            self._flights.change(lambda login, now: gave_way(login, flight, now))
+        return outcome
+
+    # -- A token from the store, or from the issuer -----------------------------------------------
+
+    def _adopt_at_a_glance(self, flight: Flight) -> bool:
+        """Adopt what a sibling has left in the store already, without queueing for the lock."""
+        if not self._store.shared or self._flights.login.unsaved is not None:
+            return False
+        try:
+            stored = self._kept.load()
+        except StoreDataLostError:
+            return False
+        if stored is None or not self._take(stored, True).is_news(
+            flight.began.token, self._flights.now()
+        ):
+            return False
+        return self._adopt(flight, stored) == "adopted"
+
+    def _adopt_after_all(self, flight: Flight) -> bool:
+        """Adopt what a sibling has left in the store while this flight was failing."""
+        try:
+            return flight.token is None and self._adopt_at_a_glance(flight)
+        except Exception:
+            return False  # the flight has failed already, for a better reason
+
+    def _renew_in_turn(self, flight: Flight) -> str:
+        """Adopt what a sibling has left in the store, else refresh; save, then publish."""
+        pending = self._flights.login.unsaved
+        basis = self._basis(flight)
+        if not self._flights.flies(flight):
+            return "discarded"  # or *basis* would be the refresh token of the login() just made
+        if basis is not None and self._take(basis, True).is_news(
+            flight.began.token, self._flights.now()
+        ):
+            # The login to start with is in no store yet.
+            is_stored = basis is not self._flights.login.kept.seed or self._kept.try_to_save(basis)
+            return self._adopt(flight, basis, None if is_stored else Unsaved(None))
+        if flight.why == "early" and not self._is_in_early_window():
+            return "skipped"  # saving was what this one was for
+        follows = Unsaved(basis)
+        if pending is not None and basis is self._flights.login.token:
+            follows = self._flights.login.unsaved or follows
+        token, outcome = self._renewed(flight, basis)
+        if token is None:
+            return outcome
+        if outcome == "adopted":
+            return self._adopt(flight, token)
+        hand = self._take(token, False)
+        flight.brought, flight.follows = hand, follows
+        if not self._flights.flies(flight):
+            return "discarded"
+        # The server may revoke the whole login when it sees an old refresh token again (RFC 9700
+        # section 4.14.2), so the new one is saved before anybody can use it.
+        is_stored = self._kept.try_to_save(token)
+        newer = None if is_stored else self._newer_after_all(token, follows)
+        if newer is not None:
+            return self._adopt(flight, newer)
+        return self._publish(flight, hand, None if is_stored else follows, outcome)
+
+    def _basis(self, flight: Flight) -> Token | None:
+        """Return the token to refresh with: the store's, which siblings keep up to date, or ours,
+        if that is newer and could not be saved yet."""
+        login = self._flights.login
+        pending = login.token
+        if login.unsaved is not None and pending is not None:
+            try:
+                newer = self._newer_in_store(pending, login.unsaved)
+            except StoreDataLostError:
+                newer = None
+            if newer is None:
+                self._kept.try_to_save(pending)
+            return newer or pending
+        try:
+            stored = self._kept.load()
+        except StoreDataLostError:
+            basis = flight.began.token or login.kept.seed
+            if basis is None or basis.refresh_token is None:
+                return basis
+            # A sibling may have used the refresh token that we know (RFC 9700 section 4.14.2).
+            if self._log_in is None:
+                raise
+            return None
+        if stored is None:
+            if pending is not None:
+                raise _emptied()
+            return login.kept.seed
+        if pending is None:
+            hand = self._take(stored, True)
+            self._flights.change(lambda login, _now: took(login, flight, hand))
+        return stored
+
+    def _newer_in_store(self, ours: Token, unsaved: Unsaved) -> Token | None:
+        """Return what a sibling has stored that is newer than *ours*, which could not be saved.
+
+        Whatever is neither *ours* nor what that replaces has come after it. Clocks do not tell:
+        those of two machines may disagree.
+        """
+        if unsaved.replaces is ANYTHING:
+            return None
+        stored = self._kept.load()
+        if stored is None and unsaved.replaces is not None:
+            raise _emptied()
+        return None if stored in (ours, unsaved.replaces) else stored
+
+    def _newer_after_all(self, ours: Token, unsaved: Unsaved) -> Token | None:
+        """As `_newer_in_store`; None if the store does not answer: it is asked again before *ours*
+        is saved."""
+        try:
+            return self._newer_in_store(ours, unsaved)
+        except LoginRequiredError:
+            raise
+        except Exception:
+            return None
+
+    def _is_news(self, stored: Token, flight: Flight) -> bool:
+        return self._take(stored, True).is_news(flight.began.token, self._flights.now())
+
+    def _is_in_early_window(self) -> bool:
+        hand = self._flights.login.hand
+        return hand is not None and self._flights.now().wall >= hand.early_from
+
+    def _renewed(self, flight: Flight, basis: Token | None) -> tuple[Token, str]:
+        if basis is None and self._log_in is not None:
+            return self._ask(self._log_in, None), "logged_in"
+        try:
+            return self._ask(functools.partial(self._refresher, basis), basis), "refreshed"
+        except LoginRequiredError as refusal:
+            rotated = None if basis is None else self._rotated_by_another(flight, basis, refusal)
+            if rotated is not None:
+                return rotated, "adopted"
+            if self._log_in is None:
+                raise
+            self._flights.change(lambda login, _now: awaits_login(login, flight, flight.shun))
+            if not self._flights.flies(flight):
+                raise
+        return self._ask(self._log_in, None), "logged_in"
+
+    def _ask(self, ask: Callable[[], Reply], basis: Token | None) -> Token:
+        # From before the request: the lifetime began when the server made its reply, so this
+        # expiry is never later than the server's.
+        asked_at = self._flights.now().wall
+        try:
+            token = read_reply(ask(), received_at=asked_at, previous=basis)
+        except TokenRefreshError:
+            raise
+        except Exception as error:
+            if says_invalid_grant(error):
+                raise LoginRequiredError(
+                    "the token endpoint refused the refresh token (invalid_grant); log in again",
+                    reason="invalid_grant",
+                ) from error
+            # Not its message, which may repeat a URL or a form with secrets in it.
+            raise RefreshFailedError(
+                f"{type(error).__name__} while getting a new token"
+                + ("" if basis is not None else " without an old one (nobody has logged in yet?)")
+            ) from error
+        if not self._take(token, False).counts_as_expired(self._flights.now()):
+            return token
+        _log.warning("a new token has expired on arrival: do the clocks disagree? Using it anyway")
+        return dataclasses.replace(token, expires_at=None)
+
+    # -- A refusal, or a failure --------------------------------------------------------------
+
+    def _rotated_by_another(
+        self, flight: Flight, basis: Token, refusal: LoginRequiredError
+    ) -> Token | None:
+        """Return what a program that does not use our lock has stored meanwhile; else see to it
+        that siblings do not ask with *basis* again."""
+        if self._is_unattended() and self._log_in is None:
+            return None  # they may ask: no login of a person has ended
+        unsaved = self._flights.login.unsaved
+        try:
+            stored = self._kept.load()
+            if stored == basis or (unsaved and unsaved.replaces in (ANYTHING, stored)):
+                flight.shun = self._forget(flight, basis)
+                return None
+        except Exception as error:
+            # Whatever the store raises, the refusal stands: the server is not asked again.
+            flight.shun = (basis,)
+            _log.warning("the login is over, but the store still says otherwise: %s", told(error))
+            return None
+        if stored is None:
+            return None
+        if self._take(stored, True).counts_as_expired(self._flights.now()):
+            raise RefreshFailedError(
+                "another program rotated the refresh token meanwhile; try again", retry_after=0.0
+            ) from refusal
+        return stored
+
+    def _forget(self, flight: Flight, basis: Token) -> tuple[Token, ...]:
+        """Clear the store, or let siblings use up a token that lives; return what it holds then."""
+        if not self._lives_on(flight):
+            self._store.clear()
+            return ()
+        used_up = dataclasses.replace(basis, refresh_token=None)
+        self._store.save(used_up)
+        return (used_up,)
+
+    def _lives_on(self, flight: Flight) -> bool:
+        """Return whether a refusal is early, and ends with the token in hand and not before."""
+        login = self._flights.login
+        return (
+            flight.why == "early"
+            and self._log_in is None
+            and login.standing is not REJECTED
+            and login.has_live_token(self._flights.now())
+        )
+
+    def _is_unattended(self) -> bool:
+        return self._log_in is not None or getattr(self._refresher, "unattended", False)
+
+    def _refused(self, flight: Flight, error: LoginRequiredError) -> str:
+        """The login is over, unless nobody has to log in, or nobody has yet; return the outcome."""
+        if error.reason == "no_token" and flight.began.token is None:
+            # No login ends, and the store may hold one next time.
+            spared = _SPARED if self._store.shared else 0.0
+            return self._pause(flight, error, "permanent", look_beside=True, seconds=spared)
+        end = refused
+        if error.reason != "logged_out_elsewhere":
+            if self._is_unattended():
+                return self._pause(flight, error, "transient")
+            if self._lives_on(flight):
+                end = refused_early
+        before, after = self._flights.change(
+            lambda login, _: end(login, flight, error, shun=flight.shun)
+        )
+        if after is before:
+            return "discarded"
+        self._announce(before, after)
+        if not after.is_over():
+            _log.warning("the token in use is the last one: when it expires, log in: %s", error)
+        return "permanent"
+
+    def _fail(self, flight: Flight, error: TokenRefreshError, outcome: str, began: Now) -> str:
+        if flight.token is not None:
+            _log.warning("after the refresh: %s", error)
+            return outcome
+        lasted = self._flights.now().steady - began.steady
+        return self._pause(flight, error, "transient", lasted=lasted)
+
+    def _pause(
+        self,
+        flight: Flight,
+        error: TokenRefreshError,
+        outcome: str,
+        *,
+        lasted: float = 0.0,
+        seconds: float | None = None,
+        look_beside: bool = False,
+    ) -> str:
+        """Land *flight* without a token: nobody asks again for a while."""
+        luck = self._random()
+
+        def fail(login: Login, now: Now) -> Login:
+            pause = pause_after(login.pause, error, seconds, now, luck)
+            return failed(login, flight, pause, now, lasted=lasted, look_beside=look_beside)
+
+        before, after = self._flights.change(fail)
+        if after is before or after.pause is None:
+            return "discarded"
+        if outcome == "transient":
+            delay = after.pause.until - self._flights.now().steady
+            _log.warning(
+                "the refresh failed; the next one in %.1f s at the earliest: %s", delay, error
+            )
+        return outcome
+
+    def _adopt(self, flight: Flight, token: Token, unsaved: Unsaved | None = None) -> str:
+        return self._publish(flight, self._take(token, True), unsaved, "adopted")
+
+    def _publish(self, flight: Flight, hand: Hand, unsaved: Unsaved | None, outcome: str) -> str:
+        """Make *hand* current, unless `login()` or `logout()` took the flight's place."""
+        before, after = self._flights.publish(flight, hand, unsaved)
+        self._announce(before, after)
+        return outcome if flight.token is hand.token else "discarded"
+
+
+def _emptied() -> LoginRequiredError:
+    return LoginRequiredError(
+        "the token store has been emptied by another process, which ended the login; "
+        "call login() with a new token",
+        reason="logged_out_elsewhere",
+    )

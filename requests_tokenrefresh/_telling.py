@@ -1,0 +1,73 @@
+"""What listeners, `on_logout` and the log are told of one login."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ._evidence import Resource
+from ._login import Login
+from .events import Event, Listener, LoggedIn, LoggedOut
+
+_log = logging.getLogger("requests_tokenrefresh")
+
+_MOST_REMEMBERED = 256  # resources whose 401s were explained
+
+
+class Telling:
+    """Tells them, with no lock held. They are guests: what they raise is logged."""
+
+    def __init__(
+        self,
+        listeners: Iterable[Listener],
+        on_logout: Callable[[str], object] | None,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.listeners = tuple(listeners)
+        self.on_logout = on_logout
+        self._monotonic = monotonic
+        self._explained: OrderedDict[tuple[Resource, str], None] = OrderedDict()
+        self._explaining = threading.Lock()
+
+    def tell(self, event: Callable[..., Event], **facts: Any) -> None:
+        """Tell the listeners of *event*, which happens now on this thread."""
+        if not self.listeners:
+            return
+        news = event(at=self._monotonic(), thread=threading.current_thread().name, **facts)
+        for listener in self.listeners:
+            try:
+                listener(news)
+            except Exception:
+                _log.exception("a listener raised; the event was %r", news)
+
+    def announce(self, before: Login, after: Login) -> None:
+        """Tell that a login has begun or ended between the two, if it has."""
+        if after.number != before.number:
+            if before.hand is not None and after.unsaved is None:
+                _log.info(
+                    "another person has logged in: requests go out as that one from now on, and "
+                    "those that were sent before are not sent again"
+                )
+            self.tell(LoggedIn)
+        if after.over is not None and after.is_over() and not before.is_over():
+            _log.info("logged out: %s", after.over)
+            self.tell(LoggedOut, reason=after.over.reason)
+            if self.on_logout is not None:
+                try:
+                    self.on_logout(after.over.reason)
+                except Exception:
+                    _log.exception("on_logout raised")
+
+    def passes_on(self, resource: Resource, why: str) -> None:
+        """Say once that a 401 of *resource* goes to its caller, and *why*."""
+        with self._explaining:
+            if (resource, why) in self._explained:
+                return
+            self._explained[resource, why] = None
+            while len(self._explained) > _MOST_REMEMBERED:
+                self._explained.popitem(last=False)
+        method, origin, path = resource
+        _log.info("the 401 of %s %s%s is passed on: %s", method, origin, path, why)
