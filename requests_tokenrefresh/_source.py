@@ -42,7 +42,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ._errors import (
     LoginRequiredError,
@@ -69,10 +69,6 @@ from .events import (
 )
 from .refreshers import Refresher
 from .stores import TokenStore, open_store
-
-if TYPE_CHECKING:
-    import requests
-    from requests.adapters import BaseAdapter
 
 WhenLoggedOut: TypeAlias = Literal["raise", "return", "detach"]
 _Why: TypeAlias = Literal["reactive", "preemptive", "early"]
@@ -350,39 +346,6 @@ class TokenSource:
         finally:
             if ended:
                 self._announce_logout(error)
-
-    def mount(
-        self,
-        session: requests.Session,
-        *,
-        is_rejected: Callable[[requests.Response], bool] | None = None,
-        spool_bodies: int = 0,
-    ) -> dict[str, BaseAdapter]:
-        """Mount a `TokenRefreshAdapter` on *session* for each origin, in front of what is there.
-
-        What *session* sends to an origin with, be it mounted on ``https://``, on the origin itself
-        or on paths below it, goes on sending. Mount adapters of your own first: one that is mounted
-        on an origin afterwards takes the place of this one. *session* must not be in use by other
-        threads meanwhile.
-
-        Args:
-            session: A `requests.Session`, or an object of a subclass.
-            is_rejected, spool_bodies: As in `TokenRefreshAdapter`.
-
-        Returns:
-            What was wrapped, by the prefix that it is mounted on now. Where this source's adapter
-            is in place already, it stays, and nothing is wrapped: a second call returns ``{}``.
-
-        Raises:
-            TypeError: *session* is not a session.
-            ValueError: It sends to one of the origins with another source's tokens, or retries on
-                401 by itself. Nothing has been mounted.
-        """
-        # The only import that goes up: a login is one object to its user, and its door is here,
-        # while what it opens needs the adapter.
-        from ._mount import mount
-
-        return mount(self, session, is_rejected=is_rejected, spool_bodies=spool_bodies)
 
     # -- What the adapter reports ---------------------------------------------------------------
 
