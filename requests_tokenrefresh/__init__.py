@@ -16,6 +16,7 @@ from ._errors import (
     TokenStoreError,
 )
 from ._install import Installation, install, uninstall
+from ._mount import mount
 from ._source import TokenSource
 from ._token import Token
 from .refreshers import ClientCredentialsGrant, JSONRefresh, RefreshTokenGrant
@@ -57,5 +58,6 @@ __all__ = [
     "TokenStoreError",
     "events",
     "install",
+    "mount",
     "uninstall",
 ]

@@ -21,6 +21,7 @@ from requests_tokenrefresh import (
     TokenRefreshAdapter,
     TokenSource,
     install,
+    mount,
 )
 from requests_tokenrefresh.testing import FakeTokenSource
 from tests.support.example_com import ExampleCom
@@ -55,7 +56,7 @@ def test_responses_records_the_rejection_the_refresh_and_the_replay(
     responses.get(REPORTS, status=401)
     responses.post(TOKEN_URL, json={"access_token": "access-new", "expires_in": 60})
     responses.get(REPORTS, json=["January"])
-    make_tokens().mount(session)
+    mount(session, make_tokens())
 
     assert session.get(REPORTS).json() == ["January"]
 
@@ -74,7 +75,7 @@ def test_responses_records_the_rejection_the_refresh_and_the_replay(
 def test_responses_can_refuse_the_refresh(session: requests.Session) -> None:
     responses.get(REPORTS, status=401)
     responses.post(TOKEN_URL, status=400, json={"error": "invalid_grant"})
-    make_tokens().mount(session)
+    mount(session, make_tokens())
     with pytest.raises(LoginRequiredError):
         session.get(REPORTS)
     assert len(responses.calls) == 2
@@ -86,7 +87,7 @@ def test_responses_without_a_token_endpoint_is_a_refresh_that_failed(
 ) -> None:
     """What is missing is said in the cause, as `responses` puts it."""
     responses.get(REPORTS, status=401)
-    make_tokens().mount(session)
+    mount(session, make_tokens())
     with pytest.raises(RefreshFailedError, match="ConnectionError"):
         session.get(REPORTS)
 
@@ -106,7 +107,7 @@ def test_a_registry_of_responses_sees_the_requests_in_their_order() -> None:
 def test_requests_mock_takes_the_place_of_every_adapter(session: requests.Session) -> None:
     """So a mocked 401 is just that, and no request has a token."""
     tokens = FakeTokenSource()
-    tokens.mount(session)
+    mount(session, tokens)
     with requests_mock.Mocker() as mocker:
         mocker.get(REPORTS, status_code=401)
         assert session.get(REPORTS).status_code == 401
@@ -118,7 +119,7 @@ def test_the_adapter_of_requests_mock_can_be_wrapped(session: requests.Session) 
     tokens, mocked = FakeTokenSource(), requests_mock.Adapter()
     mocked.register_uri("GET", REPORTS, [{"status_code": 401}, {"json": ["January"]}])
     session.mount(API, mocked)
-    tokens.mount(session)
+    mount(session, tokens)
 
     assert session.get(REPORTS).json() == ["January"]
 
@@ -181,7 +182,7 @@ def test_a_cassette_holds_no_token_and_plays_what_was_recorded(tmp_path: Path) -
     with ExampleCom() as server:
         origin, token_url = server.url, f"{server.url}/oauth/token"
         with recorder(tmp_path).use_cassette("reports.yaml"), requests.Session() as session:
-            make_tokens(origin, token_url).mount(session)
+            mount(session, make_tokens(origin, token_url))
             recorded = session.get(f"{origin}/reports")
     assert (recorded.status_code, len(recorded.history)) == (200, 1)
     cassette = (tmp_path / "reports.yaml").read_text()
@@ -190,7 +191,7 @@ def test_a_cassette_holds_no_token_and_plays_what_was_recorded(tmp_path: Path) -
     # The server is gone.
     with recorder(tmp_path).use_cassette("reports.yaml", record_mode="none") as played:
         with requests.Session() as session:
-            make_tokens(origin, token_url).mount(session)
+            mount(session, make_tokens(origin, token_url))
             response = session.get(f"{origin}/reports")
         assert response.json() == recorded.json()
         assert len(response.history) == 1
@@ -201,7 +202,7 @@ def test_an_unfiltered_cassette_would_hold_them(tmp_path: Path) -> None:
     """So the test above looks for the right things."""
     everything = vcr.VCR().use_cassette(tmp_path / "all.yaml")
     with ExampleCom() as server, everything, requests.Session() as session:
-        make_tokens(server.url, f"{server.url}/oauth/token").mount(session)
+        mount(session, make_tokens(server.url, f"{server.url}/oauth/token"))
         session.get(f"{server.url}/reports")
     cassette = (tmp_path / "all.yaml").read_text()
     assert [secret for secret in SECRETS if secret not in cassette] == ["client-secret"]

@@ -20,6 +20,7 @@ from requests_tokenrefresh import (
     RefreshTokenGrant,
     Token,
     TokenSource,
+    mount,
 )
 from tests.support.example_com import ExampleCom
 from tests.support.sessions import open_session, open_source, status
@@ -134,7 +135,7 @@ def test_no_token_is_in_what_is_pickled(tmp_path: Path, pickler: str) -> None:
     assert (token.access_token, source._unsaved) == (unsaved.access_token, token)
     source._refresher = RefreshTokenGrant("https://auth.example.com/token", client_id="reports")
     session = requests.Session()
-    source.mount(session)
+    mount(session, source)
     pickled = importlib.import_module(pickler).dumps(session)
     assert b"token.json" in pickled
     assert [secret for secret in secrets if secret.encode() in pickled] == []

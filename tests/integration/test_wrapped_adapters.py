@@ -22,7 +22,7 @@ from requests_toolbelt.adapters.ssl import SSLAdapter
 from requests_unixsocket import UnixAdapter
 from urllib3.util.retry import Retry
 
-from requests_tokenrefresh import install
+from requests_tokenrefresh import install, mount
 from requests_tokenrefresh.testing import FakeTokenSource
 from tests.support.guarded_api import GuardedAPI
 from tests.support.servers import RawServer, Received, Reply, read_request
@@ -81,7 +81,7 @@ def test_a_tls_context_of_ones_own_is_used(
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     url = f"https://127.0.0.1:{front.port}/orders"
     session.mount("https://", WithContext(context))
-    wrapped = api.tokens.mount(session)
+    wrapped = mount(session, api.tokens)
     api.tokens.revoke()
 
     with session.get(url, stream=True) as response:
@@ -115,7 +115,7 @@ def test_toolbelts_tls_adapters_send(
     }[kind]()
     session.mount("https://", adapter)
     session.verify = str(front.certificate)
-    api.tokens.mount(session)
+    mount(session, api.tokens)
     api.tokens.revoke()
     assert session.get(f"https://127.0.0.1:{front.port}/orders").status_code == 200
     assert api.sent == REPLAYED
@@ -126,7 +126,7 @@ def test_a_wrong_fingerprint_is_still_refused(
 ) -> None:
     session.mount("https://", FingerprintAdapter("00" * 32))
     session.verify = str(front.certificate)
-    api.tokens.mount(session)
+    mount(session, api.tokens)
     with pytest.raises(requests.exceptions.SSLError):
         session.get(f"https://127.0.0.1:{front.port}/orders")
     assert api.sent == []
@@ -138,7 +138,7 @@ def test_toolbelts_host_header_adapter_checks_the_certificate_against_that_heade
     """The origin is the address in the URL: that is where the token goes."""
     session.mount("https://", HostHeaderSSLAdapter())
     session.verify = str(front.certificate)
-    api.tokens.mount(session)
+    mount(session, api.tokens)
     url = f"https://localhost:{front.port}/orders"
 
     with pytest.raises(requests.exceptions.SSLError):
@@ -166,7 +166,7 @@ def test_toolbelts_source_address_is_that_of_the_replay_too(session: requests.Se
     with RawServer(script) as server:
         tokens = FakeTokenSource(origins=[server.url])
         session.mount("http://", SourceAddressAdapter("127.0.0.2"))
-        tokens.mount(session)
+        mount(session, tokens)
         tokens.revoke()
         assert session.get(server.url).status_code == 200
     assert seen == [("127.0.0.2", token) for token in REPLAYED]
@@ -174,7 +174,7 @@ def test_toolbelts_source_address_is_that_of_the_replay_too(session: requests.Se
 
 def test_toolbelts_socket_options_are_set(api: GuardedAPI, session: requests.Session) -> None:
     session.mount("http://", TCPKeepAliveAdapter(idle=7))
-    api.tokens.mount(session)
+    mount(session, api.tokens)
     api.tokens.revoke()
     with session.get(api.url, stream=True) as response:
         sock = response.raw.connection.sock
@@ -204,7 +204,7 @@ def test_a_unix_socket_is_reached_by_the_name_of_localhost(
 ) -> None:
     api.tokens = FakeTokenSource(origins=["http://localhost"])
     session.mount("http://localhost", OverSocket(socket_path))
-    api.tokens.mount(session)
+    mount(session, api.tokens)
     api.tokens.revoke()
     assert session.get("http://localhost/orders").text == "/orders"
     assert api.sent == REPLAYED
@@ -227,7 +227,7 @@ def test_an_address_of_requests_unixsocket_is_no_origin_and_gets_no_token(
 
 def test_a_replay_counts_against_the_limit(api: GuardedAPI, session: requests.Session) -> None:
     session.mount("http://", LimiterAdapter(per_hour=2, max_delay=0))
-    api.tokens.mount(session)
+    mount(session, api.tokens)
     api.tokens.revoke()
     assert session.get(api.url).status_code == 200
     with pytest.raises(requests.Timeout, match="Rate limit"):
@@ -249,7 +249,7 @@ def test_a_retry_on_503_and_the_replay_do_not_get_into_each_others_way(installed
                 session = requests.Session()
         session.mount("http://", HTTPAdapter(max_retries=retry))
         if not installed:
-            api.tokens.mount(session)
+            mount(session, api.tokens)
         api.tokens.revoke()
         assert session.get(api.url).status_code == 200
         assert session.get(api.url).status_code == 200
@@ -287,7 +287,7 @@ def test_an_adapter_that_is_no_http_adapter_sends_too(session: requests.Session)
 
     tokens = FakeTokenSource()
     session.mount("https://", InMemory())
-    tokens.mount(session)
+    mount(session, tokens)
     tokens.revoke()
     assert session.get("https://api.example.com/orders").text == "from memory"
     assert tokens.refreshes == 1

@@ -13,7 +13,7 @@ import requests_cache
 from cachecontrol import CacheControl, CacheControlAdapter
 from cachecontrol.cache import DictCache
 
-from requests_tokenrefresh import LoginRequiredError, TokenRefreshAdapter
+from requests_tokenrefresh import LoginRequiredError, TokenRefreshAdapter, mount
 from requests_tokenrefresh.testing import FakeTokenSource
 from tests.support.guarded_api import GuardedAPI
 from tests.support.servers import Received, Reply
@@ -46,7 +46,7 @@ def api() -> Iterator[GuardedAPI]:
 def cached(tokens: FakeTokenSource, cache: DictCache | None = None) -> requests.Session:
     """The order that works: the cache is what is wrapped."""
     session = CacheControl(requests.Session(), cache)
-    wrapped = tokens.mount(session)
+    wrapped = mount(session, tokens)
     assert {type(adapter) for adapter in wrapped.values()} == {CacheControlAdapter}
     return session
 
@@ -142,7 +142,7 @@ def test_a_cached_session_sends_by_the_adapter_and_keeps_the_replay(
     api: GuardedAPI, file: Path
 ) -> None:
     with requests_cache.CachedSession(file) as session:
-        api.tokens.mount(session)
+        mount(session, api.tokens)
         api.tokens.revoke()
         first, second = (session.get(f"{api.url}/kept") for _ in range(2))
         assert (first.from_cache, second.from_cache) == (False, True)
@@ -153,7 +153,7 @@ def test_a_cached_session_sends_by_the_adapter_and_keeps_the_replay(
 def test_a_401_is_not_kept_even_if_it_is_the_last_word(api: GuardedAPI, file: Path) -> None:
     api.tokens = FakeTokenSource(origins=[api.url], when_logged_out="return")
     with requests_cache.CachedSession(file) as session:
-        api.tokens.mount(session)
+        mount(session, api.tokens)
         api.tokens.logout()
         assert session.get(f"{api.url}/kept").status_code == 401
         api.tokens.login("access-again")
@@ -176,7 +176,7 @@ def test_the_cache_file_holds_a_token_only_in_the_history_and_a_hook_takes_it_aw
     """requests-cache leaves out the header of a request, but not that of one in a history."""
     with GuardedAPI() as api, requests_cache.CachedSession(file) as session:
         session.hooks["response"] += hooks
-        api.tokens.mount(session)
+        mount(session, api.tokens)
         api.tokens.revoke()
         assert session.get(f"{api.url}/kept").history
         assert session.get(f"{api.url}/kept").from_cache
@@ -187,7 +187,7 @@ def test_a_cached_session_asks_the_cache_before_it_asks_for_a_token(
     api: GuardedAPI, file: Path
 ) -> None:
     with requests_cache.CachedSession(file) as session:
-        api.tokens.mount(session)
+        mount(session, api.tokens)
         session.get(f"{api.url}/kept")
         api.tokens.logout()
         assert session.get(f"{api.url}/kept").from_cache
@@ -206,8 +206,8 @@ def test_two_logins_need_a_requests_cache_each(
         requests_cache.CachedSession(names[0], match_headers=True) as ours,
         requests_cache.CachedSession(names[1], match_headers=True) as theirs,
     ):
-        api.tokens.mount(ours)
-        other.mount(theirs)
+        mount(ours, api.tokens)
+        mount(theirs, other)
         ours.get(f"{api.url}/kept")
         assert (theirs.get(f"{api.url}/kept").text == "Bearer access-0") is shared
 
@@ -217,7 +217,7 @@ def test_two_logins_need_a_requests_cache_each(
 
 def test_a_cache_mounted_afterwards_is_not_in_front_but_instead(api: GuardedAPI) -> None:
     with requests.Session() as session:
-        api.tokens.mount(session)
+        mount(session, api.tokens)
         session.mount(api.url, CacheControlAdapter())
         assert not isinstance(session.get_adapter(api.url), TokenRefreshAdapter)
         assert session.get(api.url).status_code == 401

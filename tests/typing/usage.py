@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from typing_extensions import assert_type
 from urllib3.util import Retry
@@ -18,6 +18,7 @@ from requests_tokenrefresh import (
     ClientCredentialsGrant,
     FileTokenStore,
     InsecureTransportError,
+    Installation,
     JSONRefresh,
     LoginRequiredError,
     MemoryTokenStore,
@@ -32,6 +33,9 @@ from requests_tokenrefresh import (
     TokenStore,
     TokenStoreError,
     events,
+    install,
+    mount,
+    uninstall,
 )
 
 API = "https://api.example.com"
@@ -223,6 +227,20 @@ def adapters_are_mounted(tokens: TokenSource) -> None:
     adapter.close()
     TokenRefreshAdapter("access")  # type: ignore[arg-type]
     TokenRefreshAdapter(tokens, HTTPAdapter())  # type: ignore[call-arg]  # by keyword only
+
+
+def sessions_that_are_there_already(session: requests.Session, tokens: TokenSource) -> None:
+    assert_type(mount(session, tokens), dict[str, BaseAdapter])
+    mount(
+        session, tokens, is_rejected=lambda response: response.status_code == 498, spool_bodies=1024
+    )
+    mount(tokens, session)  # type: ignore[arg-type]  # the session comes first
+    with install(tokens) as installation:
+        assert_type(installation, Installation)
+    install(
+        tokens, is_rejected=lambda response: response.status_code == 498, spool_bodies=1024
+    ).uninstall()
+    uninstall()
 
 
 class StoreOfMyOwn:

@@ -8,7 +8,7 @@ import pytest
 import requests
 import responses
 
-from requests_tokenrefresh import LoginRequiredError, RefreshFailedError
+from requests_tokenrefresh import LoginRequiredError, RefreshFailedError, mount
 from requests_tokenrefresh.testing import FakeTokenSource, fake_tokens
 
 __all__ = ["fake_tokens"]  # a fixture
@@ -28,7 +28,7 @@ def session(fake_tokens: FakeTokenSource) -> Iterator[requests.Session]:
         requests.Session() as s,
     ):
         api.add_callback(responses.GET, URL, answer)
-        fake_tokens.mount(s)
+        mount(s, fake_tokens)
         yield s
 
 

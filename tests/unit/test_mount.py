@@ -1,4 +1,4 @@
-"""`tokens.mount(session)`: in front of what is there."""
+"""`mount(session, tokens)`: in front of what is there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.util.retry import Retry
 
-from requests_tokenrefresh import TokenRefreshAdapter, TokenSource, install
+from requests_tokenrefresh import TokenRefreshAdapter, TokenSource, install, mount
 from tests.support.guarded_api import GuardedAPI
 from tests.support.logins import ORIGIN, make_source
 
@@ -33,7 +33,7 @@ def test_every_origin_is_mounted_and_what_was_there_is_returned(session: request
     default, own = session.get_adapter("https://"), HTTPAdapter()
     session.mount(OTHER, own)
 
-    wrapped = make_source(origins=[ORIGIN, OTHER]).mount(session)
+    wrapped = mount(session, make_source(origins=[ORIGIN, OTHER]))
 
     assert wrapped == {ORIGIN: default, OTHER: own}
     assert transport_at(session, f"{ORIGIN}/orders") is default
@@ -44,7 +44,7 @@ def test_without_options_it_is_mounted_as_an_adapter_without_options(
     session: requests.Session,
 ) -> None:
     source = make_source()
-    source.mount(session)
+    mount(session, source)
     mounted, made = session.get_adapter(ORIGIN), TokenRefreshAdapter(source)
     assert isinstance(mounted, TokenRefreshAdapter)
     assert (mounted._is_rejected, mounted._spool_bodies) == (made._is_rejected, made._spool_bodies)
@@ -52,7 +52,7 @@ def test_without_options_it_is_mounted_as_an_adapter_without_options(
 
 def test_nothing_else_is_mounted(session: requests.Session) -> None:
     before = dict(session.adapters)
-    make_source().mount(session)
+    mount(session, make_source())
     del session.adapters[ORIGIN]
     assert session.adapters == before
 
@@ -65,7 +65,7 @@ def test_what_is_mounted_inside_of_an_origin_is_wrapped_too(
     default, own = session.get_adapter("https://"), HTTPAdapter()
     session.mount(ORIGIN + prefix, own)
 
-    wrapped = make_source().mount(session)
+    wrapped = mount(session, make_source())
 
     assert wrapped == {ORIGIN: default, ORIGIN + prefix: own}
     assert transport_at(session, f"{ORIGIN}{prefix}/orders") is own
@@ -74,46 +74,46 @@ def test_what_is_mounted_inside_of_an_origin_is_wrapped_too(
 def test_what_is_mounted_on_another_origin_is_left_alone(session: requests.Session) -> None:
     own = HTTPAdapter()
     session.mount(f"{ORIGIN}.evil.com/", own)
-    make_source().mount(session)
+    mount(session, make_source())
     assert session.get_adapter(f"{ORIGIN}.evil.com/") is own
 
 
 def test_a_second_time_nothing_is_wrapped(session: requests.Session) -> None:
     tokens = make_source()
-    tokens.mount(session)
+    mount(session, tokens)
     mounted = dict(session.adapters)
 
-    assert tokens.mount(session) == {}
+    assert mount(session, tokens) == {}
     assert session.adapters == mounted
 
 
 def test_one_mounted_by_hand_is_not_wrapped_again(session: requests.Session) -> None:
     tokens = make_source()
     session.mount("https://", TokenRefreshAdapter(tokens))
-    assert tokens.mount(session) == {}
+    assert mount(session, tokens) == {}
 
 
 def test_two_logins_for_two_origins_share_a_session(session: requests.Session) -> None:
     ours, theirs = make_source(), make_source(origins=[OTHER])
     session.mount("https://", TokenRefreshAdapter(theirs))
     by_hand = session.get_adapter("https://")
-    assert ours.mount(session) == {ORIGIN: by_hand}
+    assert mount(session, ours) == {ORIGIN: by_hand}
 
 
 def test_one_that_another_has_wrapped_is_not_wrapped_again(session: requests.Session) -> None:
     ours, theirs = make_source(), make_source(origins=[OTHER])
     session.mount("https://", TokenRefreshAdapter(theirs, transport=TokenRefreshAdapter(ours)))
-    assert ours.mount(session) == {}
+    assert mount(session, ours) == {}
 
 
 def test_two_logins_for_one_origin_are_refused_and_nothing_is_mounted(
     session: requests.Session,
 ) -> None:
-    make_source(origins=[OTHER]).mount(session)
+    mount(session, make_source(origins=[OTHER]))
     before = dict(session.adapters)
 
     with pytest.raises(ValueError, match=rf"{OTHER} with the tokens of another"):
-        make_source(origins=[ORIGIN, OTHER]).mount(session)
+        mount(session, make_source(origins=[ORIGIN, OTHER]))
 
     assert session.adapters == before
 
@@ -125,7 +125,7 @@ def test_a_retry_on_401_beneath_is_refused_and_nothing_is_mounted(
     before = dict(session.adapters)
 
     with pytest.raises(ValueError, match="leave 401 out"):
-        make_source(origins=[ORIGIN, OTHER]).mount(session)
+        mount(session, make_source(origins=[ORIGIN, OTHER]))
 
     assert session.adapters == before
 
@@ -133,7 +133,7 @@ def test_a_retry_on_401_beneath_is_refused_and_nothing_is_mounted(
 def test_one_that_was_installed_makes_way(session: requests.Session) -> None:
     """And what is beneath it is what is wrapped, not the adapter itself."""
     with install(make_source()), requests.Session() as session:
-        wrapped = make_source().mount(session)
+        wrapped = mount(session, make_source())
     assert not isinstance(wrapped[ORIGIN], TokenRefreshAdapter)
     assert transport_at(session, ORIGIN) is wrapped[ORIGIN]
 
@@ -141,14 +141,28 @@ def test_one_that_was_installed_makes_way(session: requests.Session) -> None:
 @pytest.mark.parametrize("mistake", [requests, requests.get, None])
 def test_only_a_session_can_be_mounted_on(mistake: object) -> None:
     with pytest.raises(TypeError, match=r"requests.Session, got .*install\(tokens\)"):
-        make_source().mount(mistake)  # type: ignore[arg-type]
+        mount(mistake, make_source())  # type: ignore[arg-type]
+
+
+def test_arguments_the_wrong_way_round_are_told_the_right_one(session: requests.Session) -> None:
+    before = dict(session.adapters)
+    with pytest.raises(TypeError, match=r"mount\(session, tokens\)"):
+        mount(make_source(), session)  # type: ignore[arg-type]
+    assert session.adapters == before
+
+
+def test_only_a_source_can_be_mounted(session: requests.Session) -> None:
+    before = dict(session.adapters)
+    with pytest.raises(TypeError, match="tokens is a TokenSource, got str"):
+        mount(session, "access-0")  # type: ignore[arg-type]
+    assert session.adapters == before
 
 
 def test_options_reach_the_adapter(session: requests.Session) -> None:
     def never(response: requests.Response) -> bool:
         return False
 
-    make_source().mount(session, is_rejected=never, spool_bodies=7)
+    mount(session, make_source(), is_rejected=never, spool_bodies=7)
 
     adapter = session.get_adapter(ORIGIN)
     assert isinstance(adapter, TokenRefreshAdapter)
@@ -157,14 +171,14 @@ def test_options_reach_the_adapter(session: requests.Session) -> None:
 
 def test_a_session_that_is_mounted_survives_expiry(session: requests.Session) -> None:
     with GuardedAPI() as api:
-        api.tokens.mount(session)
+        mount(session, api.tokens)
         api.tokens.revoke()
         assert session.get(f"{api.url}/orders").text == "/orders"
     assert api.sent == ["Bearer access-0", "Bearer access-1"]
 
 
-def test_mount_is_a_method_of_every_source(session: requests.Session) -> None:
+def test_a_source_of_a_class_of_its_own_can_be_mounted(session: requests.Session) -> None:
     class Source(TokenSource):
         pass
 
-    assert Source(lambda token: "new", origins=[ORIGIN]).mount(session)
+    assert mount(session, Source(lambda token: "new", origins=[ORIGIN]))
