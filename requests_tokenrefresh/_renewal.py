@@ -125,9 +125,7 @@ class Renewal:
             stored = self._kept.load()
         except StoreDataLostError:
             return False
-        if stored is None or not self._take(stored, True).is_news(
-            flight.began.token, self._flights.now()
-        ):
+        if stored is None or not self._is_news(stored, flight):
             return False
         return self._adopt(flight, stored) == "adopted"
 
@@ -140,26 +138,21 @@ class Renewal:
 
     def _renew_in_turn(self, flight: Flight) -> str:
         """Adopt what a sibling has left in the store, else refresh; save, then publish."""
-        pending = self._flights.login.unsaved
         basis = self._basis(flight)
         if not self._flights.flies(flight):
             return "discarded"  # or *basis* would be the refresh token of the login() just made
-        if basis is not None and self._take(basis, True).is_news(
-            flight.began.token, self._flights.now()
-        ):
+        if basis is not None and self._is_news(basis, flight):
             # The login to start with is in no store yet.
             is_stored = basis is not self._flights.login.kept.seed or self._kept.try_to_save(basis)
             return self._adopt(flight, basis, None if is_stored else Unsaved(None))
         if flight.why == "early" and not self._is_in_early_window():
             return "skipped"  # saving was what this one was for
-        follows = Unsaved(basis)
-        if pending is not None and basis is self._flights.login.token:
-            follows = self._flights.login.unsaved or follows
+        follows = self._what_follows(basis)
         token, outcome = self._renewed(flight, basis)
-        if token is None:
-            return outcome
         if outcome == "adopted":
             return self._adopt(flight, token)
+        if outcome == "logged_in":
+            follows = Unsaved(None)  # what was refused is cleared, or not believed
         hand = self._take(token, False)
         flight.brought, flight.follows = hand, follows
         if not self._flights.flies(flight):
@@ -203,6 +196,13 @@ class Renewal:
             hand = self._take(stored, True)
             self._flights.change(lambda login, _now: took(login, flight, hand))
         return stored
+
+    def _what_follows(self, basis: Token | None) -> Unsaved:
+        """Return what a token made from *basis* takes the place of in the store."""
+        login = self._flights.login
+        if login.unsaved is not None and basis is login.token:
+            return login.unsaved
+        return Unsaved(None if basis is login.kept.seed else basis)
 
     def _newer_in_store(self, ours: Token, unsaved: Unsaved) -> Token | None:
         """Return what a sibling has stored that is newer than *ours*, which could not be saved.

@@ -221,13 +221,15 @@ def came_of(
         landed: The same when it had landed.
 
     Returns:
-        FAIL with the error, OWN, or NOTHING: decide anew.
+        FAIL with the error, GO with the token of *landed*, OWN, or NOTHING: decide anew.
     """
-    fails = held is not None or not landed.has_live_token(now)
-    if landed.over is not None and fails:
-        return Step(FAIL), landed.over
-    if landed.pause is not None and landed.pause is not began.pause and fails:
-        return Step(FAIL), landed.pause.error
+    failure = landed.over
+    if landed.pause is not None and landed.pause is not began.pause:
+        failure = landed.pause.error
+    if failure is not None:
+        # Nobody knows the token in hand to be dead, but those who hold a 401.
+        lives = held is None and landed.has_live_token(now)
+        return (Step(GO), None) if lives else (Step(FAIL), failure)
     if held is not None and held.resource is not None and _is_doubted_too(landed, held.token):
         return Step(OWN, NEW_TOO), None
     return Step(NOTHING), None
