@@ -45,12 +45,12 @@ GREEN = pytest.mark.parametrize("patched", [GEVENT, EVENTLET], ids=["gevent", "e
 SESSION = """
 import os, sys
 from tests.support.sessions import (
-    open_session, say, say_status, wait_for_waiters, wait_until_refreshing
+    open_source, say, say_status, session_with, wait_for_waiters, wait_until_refreshing
 )
 
 url, path, callers = sys.argv[1], sys.argv[2], int(sys.argv[3])
-session = open_session(url, path)
-tokens = session.get_adapter(url)._source
+tokens = open_source(url, path)
+session = session_with(tokens, url)
 
 def get(name):
     say_status(name, session, url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import pickle
-import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -17,13 +16,12 @@ import requests
 from requests_tokenrefresh import (
     FileTokenStore,
     MemoryTokenStore,
-    RefreshTokenGrant,
     Token,
-    TokenSource,
     mount,
 )
 from tests.support.example_com import ExampleCom
 from tests.support.sessions import open_session, open_source, status
+from tests.support.threads import start_together
 
 REMEDY = "Give it a store that processes share, such as store=FileTokenStore(path)"
 
@@ -119,21 +117,23 @@ def test_a_session_with_a_login_in_memory_is_refused_with_the_remedy(
 
 
 @pytest.mark.parametrize("pickler", ["pickle", "cloudpickle", "distributed.protocol.pickle"])
-def test_no_token_is_in_what_is_pickled(tmp_path: Path, pickler: str) -> None:
+def test_no_token_is_in_what_is_pickled(
+    example_com: ExampleCom, tmp_path: Path, pickler: str
+) -> None:
     """Not the one to start with, those that were stored or are in use, nor one that could not be
     saved."""
-    secrets = [f"{kind}-s3cret-{n}" for n in range(4) for kind in ("access", "refresh")]
-    begin, in_store, fresh, unsaved = (Token(*secrets[n : n + 2]) for n in range(0, 8, 2))
+    begin, in_store = Token("access-begin", "refresh-begin"), Token("access-old", "refresh-old")
     store = FailingStore(tmp_path / "token.json")
     store.save(in_store)
-    source = open_source("https://api.example.com", store, token=begin)
-    source._refresher = lambda _token: fresh  # a grant, when it is pickled
-    token = source.refresh(source.token())
-    source._refresher = lambda _token: unsaved
+    source = open_source(example_com.url, store, token=begin)
+    first = source.token()
+    saved = source.refresh(first)
     store.fails = True
-    token = source.refresh(token)
-    assert (token.access_token, source._unsaved) == (unsaved.access_token, token)
-    source._refresher = RefreshTokenGrant("https://auth.example.com/token", client_id="reports")
+    unsaved = source.refresh(saved)
+    assert (first, store.load(), source.token()) == (in_store, saved, unsaved)
+    assert [token.access_token for token in (saved, unsaved)] == ["access-1", "access-2"]
+    tokens = [begin, in_store, saved, unsaved]
+    secrets = [str(s) for token in tokens for s in (token.access_token, token.refresh_token)]
     session = requests.Session()
     mount(session, source)
     pickled = importlib.import_module(pickler).dumps(session)
@@ -152,21 +152,18 @@ class FailingStore(FileTokenStore):
         super().save(token)
 
 
-def test_a_copy_that_was_pickled_while_a_flight_was_under_way_has_none(tmp_path: Path) -> None:
-    copies: list[TokenSource] = []
-
-    def refresh(_token: Token | None) -> Token:
-        source._refresher = refresh_never
-        copies.append(pickle.loads(pickle.dumps(source)))
-        return Token("access-1", "refresh-1")
-
-    source = open_source("https://api.example.com", str(tmp_path / "token.json"))
-    source._refresher = refresh
-    token = source.refresh(source.token())
-    [copy] = copies
+def test_a_copy_that_was_pickled_while_a_flight_was_under_way_has_none(
+    example_com: ExampleCom, tmp_path: Path
+) -> None:
+    source = open_source(example_com.url, str(tmp_path / "token.json"))
+    old = source.token()
+    gate = example_com.hold()
+    leader = start_together(1, lambda: source.refresh(old))
+    assert gate.arrived.wait(10)
+    copy = pickle.loads(pickle.dumps(source))
+    gate.open()
+    token = leader.outcomes()[0].result()
+    assert token.access_token == "access-1"
     assert copy.token() == token
     assert copy.refresh(Token("access-0")) == token
-
-
-def refresh_never(_token: Token | None) -> Token:
-    raise AssertionError(f"asked at {time.time()}")
+    assert example_com.token_requests == 1

@@ -20,14 +20,13 @@ QUICK = 5.0  # seconds; whoever waits for the answer that the gate holds waits f
 
 PROGRAM = """
 import signal, sys, threading
-from time import sleep
 from tests.support.sessions import (
-    open_session, say, say_status, status, wait_for_waiters, wait_until_refreshing
+    open_source, say, say_status, session_with, status, wait_for_waiters, wait_until_refreshing
 )
 
 url, path, main_leads, others = sys.argv[1], sys.argv[2], sys.argv[3] == "leads", int(sys.argv[4])
-session = open_session(url, path)
-tokens = session.get_adapter(url)._source
+tokens = open_source(url, path, random=lambda: 0.0)  # a failed refresh may be tried again at once
+session = session_with(tokens, url)
 
 def get(name):
     say_status(name, session, url)
@@ -102,7 +101,7 @@ def test_an_ordinary_exception_of_a_handler_in_the_leader_is_a_failure_of_the_re
     """It cannot be told from what a refresher raises: all get their error, and may try again."""
     example_com.expire()
     gate = example_com.hold()
-    program = PROGRAM + "get('main'); sleep(max(0, tokens._back_off_ends_in())); get('main')"
+    program = PROGRAM + "get('main'); get('main')"
     with Script(program, example_com.url, tmp_path / "token.json", "leads", OTHERS) as script:
         assert script.hear() == "all wait"
         assert gate.arrived.wait(10)

@@ -8,6 +8,7 @@ from typing import Any
 
 from requests_tokenrefresh import Token, TokenSource
 from requests_tokenrefresh.events import Event
+from tests.support.doors import waiters
 from tests.support.threads import wait_until
 
 ORIGIN = "https://api.example.com"
@@ -15,12 +16,21 @@ START = 1_700_000_000.0  # epoch seconds
 
 
 class Clock:
-    """A clock that stands until a test moves it; for `clock` and `monotonic` alike."""
+    """A clock that stands until a test moves it; for `clock` and `monotonic` alike.
+
+    Attributes:
+        now: What it shows.
+        before_next_look: Called by whoever looks next, before he sees the time; once.
+    """
 
     def __init__(self, now: float = START) -> None:
         self.now = now
+        self.before_next_look: Callable[[], object] | None = None
 
     def __call__(self) -> float:
+        meanwhile, self.before_next_look = self.before_next_look, None
+        if meanwhile is not None:
+            meanwhile()
         return self.now
 
     def advance(self, seconds: float) -> None:
@@ -94,9 +104,3 @@ def first_token(lifetime: float = 3600, issued_at: float = START) -> Token:
 def wait_for_waiters(source: TokenSource, count: int) -> None:
     """Return once *count* threads wait for the flight that is under way."""
     wait_until(lambda: waiters(source) == count)
-
-
-def waiters(source: TokenSource) -> int:
-    """Return how many threads wait for the flight that is under way."""
-    flight = source._flight
-    return 0 if flight is None else len(flight.news._waiters)  # type: ignore[attr-defined]

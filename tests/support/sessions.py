@@ -15,6 +15,7 @@ from requests_tokenrefresh import (
     TokenSource,
     TokenStore,
 )
+from tests.support.doors import flying, waiters
 
 FIRST = Token("access-0", "refresh-0", issued_at=0.0)
 """What `tests.support.example_com.ExampleCom` takes for good until it expires; it is an old one."""
@@ -28,8 +29,13 @@ def open_source(url: str, store: TokenStore | str, **options: Any) -> TokenSourc
 
 def open_session(url: str, store: TokenStore | str, **options: Any) -> requests.Session:
     """Return a session that has the adapter on *url*."""
+    return session_with(open_source(url, store, **options), url)
+
+
+def session_with(tokens: TokenSource, url: str) -> requests.Session:
+    """Return a session that sends *tokens* to *url*."""
     session = requests.Session()
-    session.mount(url, TokenRefreshAdapter(open_source(url, store, **options)))
+    session.mount(url, TokenRefreshAdapter(tokens))
     return session
 
 
@@ -54,11 +60,11 @@ def say_status(name: str, session: requests.Session, url: str) -> None:
 
 def wait_until_refreshing(tokens: TokenSource) -> None:
     """Return once a flight is under way that a 401 has opened."""
-    while tokens._flight is None or tokens._flight.why != "reactive":
+    while flying(tokens) != "reactive":
         time.sleep(0.001)
 
 
 def wait_for_waiters(tokens: TokenSource, count: int) -> None:
     """Return once *count* threads, or greenlets, wait for it."""
-    while len(tokens._flight.news._waiters) != count:  # type: ignore[union-attr]
+    while waiters(tokens) != count:
         time.sleep(0.001)

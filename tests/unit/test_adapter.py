@@ -29,6 +29,7 @@ from requests_tokenrefresh.events import (
     ReplayStarted,
     TokenRejected,
 )
+from tests.support.doors import flying, is_proven
 from tests.support.logins import ORIGIN, Clock, Heard, Refresher, make_source
 
 URL = f"{ORIGIN}/orders"
@@ -73,7 +74,7 @@ def test_after_a_401_the_token_is_refreshed_and_the_request_replayed(
     assert (response.status_code, response.text) == (200, "fine")
     assert authorizations(api) == ["Bearer access-0", "Bearer access-1"]
     assert [(r.status_code, r.text) for r in response.history] == [(401, "expired")]
-    assert source._proven is source.token()
+    assert is_proven(source, source.token())
     assert [e.replay for e in heard.of(TokenRejected)] == [False]  # type: ignore[attr-defined]
     assert [e.why for e in heard.of(RefreshStarted)] == ["reactive"]  # type: ignore[attr-defined]
     assert [e.trial for e in heard.of(ReplayStarted)] == [True]  # type: ignore[attr-defined]
@@ -94,14 +95,14 @@ def test_any_answer_but_a_rejection_proves_the_token(api: responses.RequestsMock
     source = make_source()
     api.get(URL, status=503)
     session_for(source).get(URL)
-    assert source._proven is source.token()
+    assert is_proven(source, source.token())
 
 
 def test_a_401_that_does_not_reject_proves_nothing_either(api: responses.RequestsMock) -> None:
     source = make_source()
     api.get(URL, status=401, headers={"WWW-Authenticate": 'Basic realm="admin"'})
     assert session_for(source).get(URL).status_code == 401
-    assert source._proven is None
+    assert not is_proven(source, source.token())
     assert len(api.calls) == 1
 
 
@@ -334,7 +335,7 @@ def test_an_interrupt_while_a_replay_is_accepted_ends_the_trial(
     api.get(URL)
     with pytest.raises(KeyboardInterrupt):
         session_for(source).get(URL)
-    assert source._flight is None
+    assert not flying(source)
 
 
 @pytest.mark.parametrize("error", [requests.ConnectionError("reset"), KeyboardInterrupt()])
@@ -358,12 +359,14 @@ def test_a_trial_that_ends_without_an_answer_lets_the_waiters_go(
 
 def test_a_trial_that_another_scheme_answers_has_no_verdict(api: responses.RequestsMock) -> None:
     source = make_source(trial_timeout=60)
+    old = source.token()
     api.get(URL, status=401)
     api.get(URL, status=401, headers={"WWW-Authenticate": "Negotiate"})
     assert session_for(source).get(URL).status_code == 401
     assert source.token().access_token == "access-1"
     assert not source.on_trial(source.token())
-    assert source._proven is None
+    assert not is_proven(source, old)
+    assert not is_proven(source, source.token())
 
 
 # -- what passes through -----------------------------------------------------------------------

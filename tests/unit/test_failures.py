@@ -11,6 +11,7 @@ from oauthlib.oauth2 import InvalidGrantError
 
 from requests_tokenrefresh import (
     LoginRequiredError,
+    MemoryTokenStore,
     RefreshFailedError,
     Token,
     TokenRefreshError,
@@ -37,9 +38,9 @@ def refused() -> LoginRequiredError:
 def test_a_permanent_failure_is_asked_for_once_ever() -> None:
     """All who wait fail together, and so does everybody after them, without another request."""
     reasons: list[str] = []
-    heard, refresher = Heard(), Refresher(refused())
+    heard, store, refresher = Heard(), MemoryTokenStore(), Refresher(refused())
     refresher.gate.clear()
-    source = make_source(refresher, on_logout=reasons.append, listeners=[heard])
+    source = make_source(refresher, store=store, on_logout=reasons.append, listeners=[heard])
     old = source.token()
     callers = start_together(30, lambda: source.refresh(old))
     wait_for_waiters(source, 29)
@@ -56,7 +57,7 @@ def test_a_permanent_failure_is_asked_for_once_ever() -> None:
     assert len(refresher.calls) == 1
     assert reasons == ["invalid_grant"]
     assert [event.reason for event in heard.of(LoggedOut)] == ["invalid_grant"]  # type: ignore[attr-defined]
-    assert source._store.load() is None
+    assert store.load() is None
 
 
 def test_login_ends_the_latch() -> None:
@@ -168,14 +169,18 @@ def test_a_reply_without_a_usable_token_is_transient(reply: object) -> None:
 def test_having_no_token_is_no_logout() -> None:
     """Nobody has logged in: no login ends, and the store may hold one the next time."""
     reasons: list[str] = []
-    heard = Heard()
+    heard, store = Heard(), MemoryTokenStore()
     nothing = LoginRequiredError("there is no token; log in first", reason="no_token")
     source = make_source(
-        Refresher(nothing), logged_in=False, on_logout=reasons.append, listeners=[heard]
+        Refresher(nothing),
+        store=store,
+        logged_in=False,
+        on_logout=reasons.append,
+        listeners=[heard],
     )
     with pytest.raises(LoginRequiredError, match="log in first"):
         source.token()
-    source._store.save(Token("stored", issued_at=0))
+    store.save(Token("stored", issued_at=0))
     assert source.token().access_token == "stored"
     assert reasons == []
     assert [event.outcome for event in heard.of(RefreshEnded)] == ["permanent", "adopted"]  # type: ignore[attr-defined]
@@ -296,9 +301,10 @@ def test_logging_in_ends_the_backoff() -> None:
 def test_what_a_flight_ends_with_is_told() -> None:
     heard = Heard()
     source = make_source(Refresher(unreachable(0.0), refused()), listeners=[heard])
+    old = source.token()
     for _ in range(2):
         with pytest.raises(TokenRefreshError):
-            source.refresh(source.token() if source._rejected is None else source._rejected)
+            source.refresh(old)
     assert [event.outcome for event in heard.of(RefreshEnded)] == ["transient", "permanent"]  # type: ignore[attr-defined]
 
 
@@ -306,12 +312,12 @@ def test_what_a_flight_ends_with_is_told() -> None:
 
 
 def test_without_a_token_the_unattended_login_is_used() -> None:
-    heard, refresher, login = Heard(), Refresher(), Refresher()
-    source = make_source(refresher, login=login, logged_in=False, listeners=[heard])
+    heard, store, refresher, login = Heard(), MemoryTokenStore(), Refresher(), Refresher()
+    source = make_source(refresher, store=store, login=login, logged_in=False, listeners=[heard])
     assert source.token().access_token == "access-1"
     assert [event.outcome for event in heard.of(RefreshEnded)] == ["logged_in"]  # type: ignore[attr-defined]
     assert (len(login.calls), len(refresher.calls)) == (1, 0)
-    assert source._store.load() == source.token()
+    assert store.load() == source.token()
 
 
 def test_a_permanent_refusal_leads_to_the_unattended_login() -> None:

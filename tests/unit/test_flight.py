@@ -15,6 +15,7 @@ from requests_tokenrefresh import (
     Token,
 )
 from requests_tokenrefresh.events import RefreshEnded, RefreshStarted, WaitEnded
+from tests.support.doors import flying, lock_is_free, without_the_lock
 from tests.support.logins import (
     START,
     Clock,
@@ -26,29 +27,21 @@ from tests.support.logins import (
 )
 from tests.support.threads import run_together, start_together, wait_until
 
-
-class Untouchable:
-    def __enter__(self) -> None:
-        raise AssertionError("the lock was taken")
-
-    def __exit__(self, *_exc: object) -> None: ...
-
-
 # -- 1: the hot path ---------------------------------------------------------------------------
 
 
 def test_a_good_token_is_returned_without_taking_the_lock() -> None:
     source = make_source()
-    source._turn = Untouchable()  # type: ignore[assignment]
-    assert source.token().access_token == "access-0"
+    with without_the_lock(source):
+        assert source.token().access_token == "access-0"
 
 
 def test_accepting_a_proven_token_takes_no_lock() -> None:
     source = make_source()
     token = source.token()
     source.accept(token)
-    source._turn = Untouchable()  # type: ignore[assignment]
-    source.accept(token)
+    with without_the_lock(source):
+        source.accept(token)
 
 
 # -- 2: name the token you reject --------------------------------------------------------------
@@ -158,14 +151,8 @@ def test_the_lock_is_free_while_foreign_code_runs() -> None:
     seen: list[str] = []
 
     def look(what: str) -> None:
-        def try_lock() -> None:
-            if source._turn.acquire(blocking=False):
-                source._turn.release()
-                seen.append(what)
-
-        thread = threading.Thread(target=try_lock)
-        thread.start()
-        thread.join()
+        if lock_is_free(source):
+            seen.append(what)
 
     class Store(MemoryTokenStore):
         def load(self) -> Token | None:
@@ -186,9 +173,12 @@ def test_the_lock_is_free_while_foreign_code_runs() -> None:
 
     refresher = Refresher(lambda: look("refresher"))
     source = make_source(
-        refresher, store=Store(), logged_in=False, on_logout=lambda _: look("on_logout")
+        refresher,
+        store=Store(),
+        logged_in=False,
+        on_logout=lambda _: look("on_logout"),
+        listeners=[lambda event: look(type(event).__name__)],
     )
-    source._listeners = (lambda event: look(type(event).__name__),)
     source.login(first_token())
     source.refresh(source.token())
     source.logout()
@@ -256,7 +246,8 @@ def test_the_leader_itself_does_not_wait_for_its_own_trial() -> None:
 
 def test_a_refused_trial_ends_the_login_for_all_waiters() -> None:
     reasons: list[str] = []
-    source, new, waiters = stage_a_trial(trial_timeout=60, on_logout=reasons.append)
+    store = MemoryTokenStore()
+    source, new, waiters = stage_a_trial(store=store, trial_timeout=60, on_logout=reasons.append)
     wait_for_waiters(source, 20)
     with pytest.raises(LoginRequiredError) as leaders:
         source.refuse(new)
@@ -267,7 +258,7 @@ def test_a_refused_trial_ends_the_login_for_all_waiters() -> None:
     assert len({id(error) for error in [*errors, leaders.value]}) == 21
     assert len({id(error.__cause__) for error in [*errors, leaders.value]}) == 1
     assert reasons == ["trial_refused"]
-    assert source._store.load() is None
+    assert store.load() is None
 
 
 def test_a_refused_trial_leaves_what_a_sibling_has_stored_since() -> None:
@@ -316,7 +307,7 @@ def test_a_waiter_that_wakes_to_a_token_that_was_rejected_waits_for_the_next(sta
         if state == "being refreshed":
             refresher.gate.clear()
         others.append(start_together(1, lambda: source.reject(new)))
-        wait_until(lambda: source._flight is not None)
+        wait_until(lambda: flying(source))
         if state == "on trial":
             others[0].outcomes()
 
@@ -326,7 +317,6 @@ def test_a_waiter_that_wakes_to_a_token_that_was_rejected_waits_for_the_next(sta
     waiter = start_together(1, lambda: source.reject(old))
     wait_for_waiters(source, 1)
     source.accept(new)
-    wait_until(lambda: source._flight is not None)
     wait_for_waiters(source, 1)
     refresher.gate.set()
     newest = others[0].outcomes()[0].result()
@@ -354,11 +344,10 @@ def test_a_waiter_that_is_interrupted_hands_on_the_time_of_the_trial() -> None:
     interrupted = threading.Event()
 
     def interrupting_monotonic() -> float:
-        # The first waiter that asks how long the trial goes on is interrupted right there.
-        flight = source._flight
+        # The first waiter that asks how long the trial goes on is interrupted right there: it is
+        # the first to look again, after all have lain down.
         if (
-            flight is not None
-            and flight.token is not None
+            refresher.gate.is_set()
             and threading.current_thread().name != leader_name[0]
             and not interrupted.is_set()
         ):
@@ -368,8 +357,7 @@ def test_a_waiter_that_is_interrupted_hands_on_the_time_of_the_trial() -> None:
 
     leader_name: list[str] = []
     refresher.answers.append(lambda: leader_name.append(threading.current_thread().name))
-    source = make_source(refresher, trial_timeout=0.05)
-    source._monotonic = interrupting_monotonic
+    source = make_source(refresher, trial_timeout=0.05, monotonic=interrupting_monotonic)
     old = source.token()
     callers = start_together(10, lambda: source.reject(old))
     wait_for_waiters(source, 9)

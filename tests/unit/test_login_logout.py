@@ -18,7 +18,8 @@ from requests_tokenrefresh import (
     TokenSource,
     TokenStoreError,
 )
-from requests_tokenrefresh.events import LoggedIn, LoggedOut, RefreshEnded
+from requests_tokenrefresh.events import LoggedIn, LoggedOut, RefreshEnded, RefreshStarted
+from tests.support.doors import flying
 from tests.support.logins import (
     START,
     Clock,
@@ -77,7 +78,7 @@ def test_logout_during_a_flight_wakes_all_waiters_and_discards_what_it_brings() 
     heard, store = Heard(), HeldStore()
     source, refresher, callers = held_flight(store, on_logout=reasons.append, listeners=[heard])
     source.logout()
-    assert source._store.load() is None
+    assert store.load() is None
     wait_for_waiters(source, 0)
     refresher.gate.set()
     errors = [outcome.error for outcome in callers.outcomes()]
@@ -90,13 +91,14 @@ def test_logout_during_a_flight_wakes_all_waiters_and_discards_what_it_brings() 
 
 
 def test_login_during_a_flight_gives_its_token_to_the_waiters_and_to_the_leader() -> None:
-    source, refresher, callers = held_flight()
+    store = MemoryTokenStore()
+    source, refresher, callers = held_flight(store)
     source.login("newer")
     wait_for_waiters(source, 0)
     refresher.gate.set()
     assert {o.result().access_token for o in callers.outcomes()} == {"newer"}
     assert source.token().access_token == "newer"
-    assert source._store.load() == source.token()
+    assert store.load() == source.token()
 
 
 @pytest.mark.parametrize("newer", [None, "newer"], ids=["logout", "login"])
@@ -144,18 +146,19 @@ def test_a_late_refusal_does_not_end_a_newer_login_that_could_not_be_saved() -> 
 
 
 def test_an_interrupt_of_an_old_leader_does_not_end_a_newer_flight() -> None:
-    source, refresher, callers = held_flight()
+    heard = Heard()
+    source, refresher, callers = held_flight(listeners=[heard])
     refresher.answers.append(KeyboardInterrupt())
     source.login("newer")
     newer = start_together(1, lambda: source.refresh(source.token()))
-    wait_until(lambda: source._flight is not None)
-    flight = source._flight
+    wait_until(lambda: len(heard.of(RefreshStarted)) == 2)
     refresher.gate.set()
     errors = [o.error for o in callers.outcomes() if o.error]
     assert [type(error) for error in errors] == [KeyboardInterrupt]
     assert newer.outcomes()[0].result().access_token == "access-2"
-    assert flight is not None
-    assert flight.token is source.token()
+    ends = sorted(event.outcome for event in heard.of(RefreshEnded))  # type: ignore[attr-defined]
+    assert ends == ["abandoned", "refreshed"]
+    assert source.token().access_token == "access-2"
 
 
 def test_an_early_leader_that_gives_way_does_not_end_a_newer_flight() -> None:
@@ -174,7 +177,7 @@ def test_an_early_leader_that_gives_way_does_not_end_a_newer_flight() -> None:
     store.before = busy
     early = start_together(1, source.token)
     wait_for_waiters(source, 1)
-    assert source._flight is not None
+    assert flying(source) == "reactive"
     refresher.gate.set()
     for caller in (early, *newer):
         assert caller.outcomes()[0].result().access_token == "access-1"
@@ -216,17 +219,19 @@ def test_a_login_ends_once() -> None:
 
 
 def test_logging_out_again_clears_the_store_again() -> None:
-    source = make_source()
+    store = MemoryTokenStore()
+    source = make_source(store=store)
     source.logout()
-    source._store.save(Token("left by somebody"))
+    store.save(Token("left by somebody"))
     source.logout()
-    assert source._store.load() is None
+    assert store.load() is None
 
 
 def test_login_saves_its_token() -> None:
-    source = make_source(logged_in=False)
+    store = MemoryTokenStore()
+    source = make_source(store=store, logged_in=False)
     source.login({"access_token": "a", "refresh_token": "r", "expires_in": 60})
-    assert source._store.load() == Token("a", "r")
+    assert store.load() == Token("a", "r")
 
 
 def test_an_unusable_token_leaves_the_login_as_it_was() -> None:
@@ -285,11 +290,14 @@ def test_a_refresher_may_log_out_and_on_logout_log_in_again() -> None:
         source.logout()
         return "too late"
 
-    source = make_source(refresh, wait_timeout=0, on_logout=lambda _: source.login("newer"))
+    store = MemoryTokenStore()
+    source = make_source(
+        refresh, store=store, wait_timeout=0, on_logout=lambda _: source.login("newer")
+    )
     with pytest.raises(LoginRequiredError, match="logged out by logout"):
         source.refresh(source.token())
     assert source.token().access_token == "newer"
-    assert source._store.load() == Token("newer")
+    assert store.load() == Token("newer")
 
 
 @pytest.mark.parametrize("newer", [None, "newer"], ids=["logout", "login"])
@@ -303,9 +311,9 @@ def test_what_a_sibling_saves_while_the_leader_queues_does_not_outlive_it(
     act = (lambda: source.login(newer)) if newer else source.logout
     with sibling.lock(1):
         leader = start_together(1, lambda: source.refresh(old))
-        wait_until(lambda: source._flight is not None)
+        wait_until(lambda: flying(source))
         acting = start_together(1, act)
-        wait_until(lambda: source._flight is None)
+        wait_until(lambda: not flying(source))
         sibling.save(Token("siblings"))  # its refresh of the old login
     acting.outcomes()[0].result()
     leader.outcomes()

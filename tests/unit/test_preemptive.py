@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from requests_tokenrefresh import LoginRequiredError, RefreshFailedError, Token, TokenSource
+from requests_tokenrefresh import (
+    LoginRequiredError,
+    MemoryTokenStore,
+    RefreshFailedError,
+    Token,
+    TokenSource,
+)
 from requests_tokenrefresh.events import RefreshStarted
-from tests.support.logins import START, Clock, Heard, Refresher, first_token, make_source
-from tests.support.threads import start_together, wait_until
+from tests.support.doors import without_the_lock
+from tests.support.logins import (
+    START,
+    Clock,
+    Heard,
+    Refresher,
+    first_token,
+    make_source,
+    wait_for_waiters,
+)
+from tests.support.threads import Callers, start_together, wait_until
 
 
 def source_with(
@@ -42,9 +57,8 @@ def test_the_leeway_is_never_more_than_a_tenth_of_the_lifetime() -> None:
 
 
 def test_an_expired_token_is_refreshed_once_before_anybody_sends_it() -> None:
-    source, clock, refresher = source_with(3600)
     heard = Heard()
-    source._listeners = (heard,)
+    source, clock, refresher = source_with(3600, listeners=[heard])
     clock.advance(3600)
     refresher.gate.clear()
     callers = start_together(50, source.token)
@@ -81,9 +95,9 @@ def test_a_token_that_says_when_it_was_issued_keeps_to_that() -> None:
 
 def test_a_stored_token_of_unknown_lifetime_is_used_to_its_end() -> None:
     """There is nothing to measure the leeway and the early window against."""
-    clock, refresher = Clock(), Refresher()
-    source = make_source(refresher, clock=clock, logged_in=False)
-    source._store.save(Token("stored", expires_at=START + 60))
+    clock, store, refresher = Clock(), MemoryTokenStore(), Refresher()
+    source = make_source(refresher, store=store, clock=clock, logged_in=False)
+    store.save(Token("stored", expires_at=START + 60))
     clock.advance(59.99)
     assert [source.token().access_token for _ in range(2)] == ["stored"] * 2
     assert refresher.calls == []
@@ -139,9 +153,10 @@ def test_the_last_seconds_of_a_token_are_better_than_none(caplog: pytest.LogCapt
 
 def test_a_rejected_token_has_no_last_seconds() -> None:
     source, clock, _ = source_with(3600, Refresher(unreachable()))
+    old = source.token()
     clock.now = START + 3595
     with pytest.raises(RefreshFailedError):
-        source.refresh(source._token)  # type: ignore[arg-type]
+        source.refresh(old)
     with pytest.raises(RefreshFailedError):
         source.token()
 
@@ -154,16 +169,21 @@ def test_in_the_early_window_one_caller_refreshes_and_the_others_go_on() -> None
     source, clock, refresher = source_with(3600, listeners=[heard])
     clock.now = START + 3600 - 300
     refresher.gate.clear()
-    leader = start_together(1, source.token)
-    assert refresher.started.wait(5)
+    leaders: list[Callers[Token]] = []
+
+    def lead() -> None:
+        leaders.append(start_together(1, source.token))
+        assert refresher.started.wait(5)
+        with without_the_lock(source):  # the others have their hot path back
+            assert source.token().access_token == "access-0"
+
+    # Whoever is about to see that it is time, while another begins, goes on as well.
+    clock.before_next_look = lead
+    assert source.token().access_token == "access-0"
     others = start_together(20, source.token).outcomes()
     assert {o.result().access_token for o in others} == {"access-0"}
-    assert source._ready is not None
-    assert source._ready.until > clock.now  # without so much as a lock
-    # Whoever had left the hot path a moment before goes on as well.
-    assert source._token_off_the_hot_path().access_token == "access-0"
     refresher.gate.set()
-    assert leader.outcomes()[0].result().access_token == "access-1"
+    assert leaders[0].outcomes()[0].result().access_token == "access-1"
     assert source.token().access_token == "access-1"
     assert [event.why for event in heard.of(RefreshStarted)] == ["early"]  # type: ignore[attr-defined]
 
@@ -187,13 +207,9 @@ def test_who_finds_a_new_token_on_leaving_the_hot_path_refreshes_nothing() -> No
     heard = Heard()
     source, clock, refresher = source_with(3600, listeners=[heard])
 
-    def look() -> float:
-        source._clock = clock
-        source.login(Token("newer", "refresh-n", issued_at=clock(), expires_at=clock() + 3600))
-        return clock()
-
     clock.now = START + 3400
-    source._clock = look
+    newer = Token("newer", "refresh-n", issued_at=clock.now, expires_at=clock.now + 3600)
+    clock.before_next_look = lambda: source.login(newer)
     assert source.token().access_token == "newer"
     assert (refresher.calls, heard.of(RefreshStarted)) == ([], [])
 
@@ -304,8 +320,7 @@ def test_a_401_during_an_early_refresh_that_fails_sees_the_failure() -> None:
     leader = start_together(1, source.token)
     assert refresher.started.wait(5)
     rejecting = start_together(1, lambda: source.reject(old))
-    while source._rejected is None:  # it is marked before it waits
-        assert rejecting.running == 1
+    wait_for_waiters(source, 1)
     refresher.gate.set()
     errors = [caller.outcomes()[0].error for caller in (leader, rejecting)]
     assert [type(error) for error in errors] == [RefreshFailedError] * 2  # nobody sends it again

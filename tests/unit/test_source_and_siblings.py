@@ -115,8 +115,8 @@ def test_who_backs_off_goes_on_with_what_a_sibling_has_got_meanwhile(retry_after
 
 def test_who_backs_off_looks_at_the_store_once_a_second() -> None:
     clock, store = Clock(), Store()
-    source = make_source(Refresher(RefreshFailedError("503", retry_after=3600)), store=store)
-    source._monotonic = clock
+    refresher = Refresher(RefreshFailedError("503", retry_after=3600))
+    source = make_source(refresher, store=store, clock=clock)
     with pytest.raises(RefreshFailedError):
         source.refresh(source.token())
     looks: list[float] = []

@@ -16,8 +16,16 @@ from requests_tokenrefresh import (
     TokenStoreError,
 )
 from requests_tokenrefresh.events import RefreshEnded
-from tests.support.logins import START, Clock, Heard, Refresher, first_token, make_source
-from tests.support.threads import run_together
+from tests.support.logins import (
+    START,
+    Clock,
+    Heard,
+    Refresher,
+    first_token,
+    make_source,
+    wait_for_waiters,
+)
+from tests.support.threads import Callers, run_together, start_together
 from tests.support.troubled_store import Store, siblings
 
 # -- whose token -------------------------------------------------------------------------------
@@ -116,15 +124,18 @@ def test_a_new_token_is_saved_before_anybody_can_use_it() -> None:
     class Watching(Store):
         def save(self, token: Token) -> None:
             if token.access_token == "access-1":
-                assert source._token is not None
-                seen.append(source._token.access_token)
+                callers.append(start_together(1, source.token))
+                wait_for_waiters(source, 1)
+                waited_for.append(token.access_token)
             super().save(token)
 
-    seen: list[str] = []
+    callers: list[Callers[Token]] = []
+    waited_for: list[str] = []
     clock, store = Clock(), Watching()
     source = make_source(store=store, clock=clock)
     source.refresh(source.token())
-    assert seen == ["access-0"]
+    assert waited_for == ["access-1"]
+    assert callers[0].outcomes()[0].result() is source.token()
     assert store.saved == ["access-0", "access-1"]
     clock.advance(1)
     source.token()

@@ -80,10 +80,9 @@ def test_a_path_is_accepted_as_a_store(tmp_path: Path) -> None:
 
 
 def test_the_repr_shows_the_state_and_no_secret() -> None:
-    source = make_source()
-    assert repr(source) == "<TokenSource for https://api.example.com: ready>"
-    source._refresher = lambda _: seen.append(repr(source)) or "a"
     seen: list[str] = []
+    source = make_source(Refresher(lambda: seen.append(repr(source))))
+    assert repr(source) == "<TokenSource for https://api.example.com: ready>"
     source.refresh(source.token())
     assert seen == ["<TokenSource for https://api.example.com: refreshing>"]
     source.logout()
@@ -109,7 +108,7 @@ def test_a_source_with_a_shared_store_pickles_without_its_tokens(tmp_path: Path)
     assert b"s33d" not in pickled
     again = pickle.loads(pickled)
     assert again.origins == source.origins
-    assert again._leeway == 3
+    assert again.__reduce__()[0].keywords["leeway"] == 3
     assert again.token().access_token == "access-0"
 
 

@@ -20,6 +20,7 @@ from requests_tokenrefresh import (
     Token,
 )
 from requests_tokenrefresh.events import RefreshEnded, RefreshStarted
+from tests.support.doors import INTO_A_FLIGHT, flying, holding_the_lock, lock_is_free
 from tests.support.logins import Clock, Heard, Refresher, make_source, wait_for_waiters
 from tests.support.threads import start_together
 from tests.support.troubled_store import Store
@@ -86,9 +87,9 @@ def test_a_refresher_may_ask_for_the_current_token_while_it_still_works() -> Non
         seen.append(source.token().access_token)
         return "new"
 
-    source = make_source(refresh)
-    source._early_from = source._look_at = 0
-    source._make_ready()
+    clock = Clock()
+    source = make_source(refresh, clock=clock)
+    clock.advance(3580)
     assert source.token().access_token == "new"
     assert seen == ["access-0"]
 
@@ -101,7 +102,7 @@ def test_after_fork_the_child_starts_without_a_flight(tmp_path: object) -> None:
     refresher.gate.clear()
     leader = start_together(1, lambda: source.refresh(old))
     assert refresher.started.wait(5)
-    with source._turn:  # as another thread might hold it
+    with holding_the_lock(source):
         reading, writing = os.pipe()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: the point here
@@ -109,9 +110,8 @@ def test_after_fork_the_child_starts_without_a_flight(tmp_path: object) -> None:
         if child == 0:
             answer = b"?"
             try:
-                child_source_has_no_flight = source._flight is None
-                free = in_another_thread(lambda: source._turn.acquire(timeout=5))[0]
-                answer = b"free" if child_source_has_no_flight and free else b"stuck"
+                free = flying(source) is None and lock_is_free(source)
+                answer = b"free" if free else b"stuck"
             finally:
                 os.write(writing, answer)
                 os._exit(0)
@@ -130,21 +130,21 @@ def test_a_thread_that_leads_may_ask_again_while_its_token_is_on_trial() -> None
     assert source.reject(old) is new
 
 
-@pytest.mark.parametrize("method", ["_lead", "_open_flight"])
+@pytest.mark.parametrize("where", INTO_A_FLIGHT, ids=["opened", "about to lead"])
 @pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeoutError])
 def test_an_interrupt_on_the_way_into_a_flight_strands_nobody(
-    method: str, early: bool, interrupt: type[BaseException]
+    where: tuple[str, str], early: bool, interrupt: type[BaseException]
 ) -> None:
     """Python looks for signals where a function begins, and a handler may raise any exception."""
-    source = make_source(monotonic=time.monotonic, wait_timeout=5)
+    clock = Clock()
+    source = make_source(clock=clock, monotonic=time.monotonic, wait_timeout=5)
     old = source.token()
     if early:
-        source._early_from = source._look_at = 0
-        source._make_ready()
+        clock.advance(3580)
 
     def handler(frame: FrameType, event: str, _argument: object) -> None:
-        if event == ("call" if method == "_lead" else "return") and frame.f_code.co_name == method:
+        if (event, frame.f_code.co_name) == where:
             raise interrupt
 
     sys.setprofile(handler)
@@ -231,14 +231,20 @@ def exit_code_of_a_fork(function: Callable[[], bool]) -> int:
 def test_a_child_that_was_forked_during_an_early_refresh_refreshes_early_itself(
     tmp_path: object,
 ) -> None:
-    clock, refresher = Clock(), Refresher()
-    source = make_source(refresher, clock=clock, store=FileTokenStore(f"{tmp_path}/token.json"))
+    clock, heard, refresher = Clock(), Heard(), Refresher()
+    store = FileTokenStore(f"{tmp_path}/token.json")
+    source = make_source(refresher, clock=clock, store=store, listeners=[heard])
     clock.advance(3580)
     refresher.gate.clear()
     leader = start_together(1, source.token)
     assert refresher.started.wait(5)
-    assert source._look_at > clock.now
-    assert exit_code_of_a_fork(lambda: source._look_at <= clock.now) == 0
+
+    def early_refreshes_once_asked() -> int:
+        assert source.token().access_token == "access-0"
+        return [event.why for event in heard.of(RefreshStarted)].count("early")  # type: ignore[attr-defined]
+
+    assert early_refreshes_once_asked() == 1
+    assert exit_code_of_a_fork(lambda: early_refreshes_once_asked() == 2) == 0
     refresher.gate.set()
     leader.outcomes()
 

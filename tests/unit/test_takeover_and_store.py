@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from requests_tokenrefresh import (
     StoreUnavailableError,
     Token,
 )
+from requests_tokenrefresh.events import Event, RefreshStarted
 from tests.support.logins import Clock, Refresher, make_source
+from tests.support.threads import start_together
 from tests.support.troubled_store import Store, siblings
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -132,12 +135,20 @@ def test_a_child_forked_by_the_refresher_does_not_put_the_spent_token_back(tmp_p
 
 @needs_fork
 def test_a_child_saves_what_its_parent_could_not() -> None:
+    parent, about_to, go_on = os.getpid(), threading.Event(), threading.Event()
+
+    def hold(event: Event) -> None:
+        if isinstance(event, RefreshStarted) and event.why == "early" and os.getpid() == parent:
+            about_to.set()
+            assert go_on.wait(10)
+
     clock, store = Clock(), Store()
-    source = make_source(store=store, clock=clock)
+    source = make_source(store=store, clock=clock, listeners=[hold])
     store.fails["save"] = StoreUnavailableError("down")
     source.refresh(source.token())
-    source._look_at = float("inf")  # as while a thread of the parent is about to
-    source._make_ready()
+    clock.advance(1)
+    saving = start_together(1, source.token)
+    assert about_to.wait(5)
     child = fork()
     if child == 0:
         stored = None
@@ -148,3 +159,5 @@ def test_a_child_saves_what_its_parent_could_not() -> None:
         finally:
             os._exit(0 if stored == Token("access-1", "refresh-1") else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    go_on.set()
+    assert saving.outcomes()[0].result().access_token == "access-1"
