@@ -12,6 +12,7 @@ from tests.support.doors import waiters
 from tests.support.threads import wait_until
 
 ORIGIN = "https://api.example.com"
+DATA = ("GET", ORIGIN, "/data")  # a resource: who answers
 START = 1_700_000_000.0  # epoch seconds
 
 

@@ -194,10 +194,10 @@ def what_a_source_does(tokens: TokenSource) -> None:
 
 
 def what_an_adapter_of_ones_own_reports(tokens: TokenSource, token: Token) -> None:
-    tokens.accept(token)
+    tokens.accept(token, DATA)
     assert_type(tokens.trusts(token), bool)
-    assert_type(tokens.reject(token), Token)
-    assert_type(tokens.refuse(token), bool)
+    assert_type(tokens.reject(token, DATA), Token)
+    assert_type(tokens.refuse(token, DATA), bool)
     tokens.give_up(token)
     assert_type(tokens.on_trial(token), bool)
     assert_type(tokens.refreshing_here(), bool)

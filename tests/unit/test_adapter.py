@@ -30,7 +30,7 @@ from requests_tokenrefresh.events import (
     TokenRejected,
 )
 from tests.support.doors import flying, is_proven
-from tests.support.logins import ORIGIN, Clock, Heard, Refresher, make_source
+from tests.support.logins import DATA, ORIGIN, Clock, Heard, Refresher, make_source
 
 URL = f"{ORIGIN}/orders"
 BEARER = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -243,7 +243,7 @@ def test_a_401_to_a_replay_with_a_proven_token_is_returned(api: responses.Reques
 
     def reject_and_prove(token: Any) -> Any:
         new = source_refresh(token)
-        source.accept(new)  # as another thread's request might
+        source.accept(new, DATA)  # as another thread's request might
         return new
 
     source.reject = reject_and_prove  # type: ignore[method-assign]

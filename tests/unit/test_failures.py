@@ -18,6 +18,7 @@ from requests_tokenrefresh import (
 )
 from requests_tokenrefresh.events import LoggedOut, RefreshEnded
 from tests.support.logins import (
+    DATA,
     Clock,
     Heard,
     Refresher,
@@ -46,7 +47,7 @@ def test_a_permanent_failure_is_asked_for_once_ever() -> None:
     wait_for_waiters(source, 29)
     refresher.gate.set()
     errors: list[Any] = [outcome.error for outcome in callers.outcomes()]
-    for attempt in (source.token, lambda: source.refresh(old), lambda: source.reject(old)):
+    for attempt in (source.token, lambda: source.refresh(old), lambda: source.reject(old, DATA)):
         with pytest.raises(LoginRequiredError) as later:
             attempt()
         errors.append(later.value)

@@ -17,6 +17,7 @@ from requests_tokenrefresh import (
 from requests_tokenrefresh.events import RefreshEnded, RefreshStarted, WaitEnded
 from tests.support.doors import flying, lock_is_free, without_the_lock
 from tests.support.logins import (
+    DATA,
     START,
     Clock,
     Heard,
@@ -39,9 +40,9 @@ def test_a_good_token_is_returned_without_taking_the_lock() -> None:
 def test_accepting_a_proven_token_takes_no_lock() -> None:
     source = make_source()
     token = source.token()
-    source.accept(token)
+    source.accept(token, DATA)
     with without_the_lock(source):
-        source.accept(token)
+        source.accept(token, DATA)
 
 
 # -- 2: name the token you reject --------------------------------------------------------------
@@ -60,7 +61,7 @@ def test_a_late_rejection_refreshes_nothing() -> None:
     old = source.token()
     new = source.refresh(old)
     assert source.refresh(old) is new
-    assert source.reject(old) is new
+    assert source.reject(old, DATA) is new
     assert len(refresher.calls) == 1
 
 
@@ -212,8 +213,8 @@ def stage_a_trial(**options: Any) -> Any:
     """Return a source, the leader's new token on trial, and 20 callers that wait for it."""
     source = make_source(clock=Clock(), monotonic=time.monotonic, **options)
     old = source.token()
-    new = source.reject(old)
-    waiters = start_together(20, lambda: source.reject(old))
+    new = source.reject(old, DATA)
+    waiters = start_together(20, lambda: source.reject(old, DATA))
     return source, new, waiters
 
 
@@ -222,7 +223,7 @@ def test_waiters_wait_for_the_trial_and_go_when_it_is_accepted() -> None:
     wait_for_waiters(source, 20)
     assert source.on_trial(new)
     assert waiters.running == 20
-    source.accept(new)
+    source.accept(new, DATA)
     assert all(outcome.result() is new for outcome in waiters.outcomes())
     assert not source.on_trial(new)
     assert source.token() is new
@@ -232,14 +233,14 @@ def test_requests_that_have_not_left_wait_for_the_trial_too() -> None:
     source, new, waiters = stage_a_trial(trial_timeout=60)
     later = start_together(5, source.token)
     wait_for_waiters(source, 25)
-    source.accept(new)
+    source.accept(new, DATA)
     assert all(outcome.result() is new for outcome in later.outcomes() + waiters.outcomes())
 
 
 def test_the_leader_itself_does_not_wait_for_its_own_trial() -> None:
     """A body that is made by another request of the same thread, say."""
     source = make_source(trial_timeout=60)
-    new = source.reject(source.token())
+    new = source.reject(source.token(), DATA)
     assert source.token() is new
     assert source.on_trial(new)
 
@@ -250,7 +251,7 @@ def test_a_refused_trial_ends_the_login_for_all_waiters() -> None:
     source, new, waiters = stage_a_trial(store=store, trial_timeout=60, on_logout=reasons.append)
     wait_for_waiters(source, 20)
     with pytest.raises(LoginRequiredError) as leaders:
-        source.refuse(new)
+        source.refuse(new, DATA)
     errors = [outcome.error for outcome in waiters.outcomes()]
     assert {(type(error), error.reason) for error in errors} == {
         (LoginRequiredError, "trial_refused")
@@ -264,10 +265,10 @@ def test_a_refused_trial_ends_the_login_for_all_waiters() -> None:
 def test_a_refused_trial_leaves_what_a_sibling_has_stored_since() -> None:
     store = MemoryTokenStore()
     source = make_source(store=store)
-    new = source.reject(source.token())
+    new = source.reject(source.token(), DATA)
     store.save(Token("siblings"))
     with pytest.raises(LoginRequiredError):
-        source.refuse(new)
+        source.refuse(new, DATA)
     assert store.load() == Token("siblings")
 
 
@@ -288,11 +289,11 @@ def test_a_waiter_that_wakes_to_an_expired_token_gets_the_next() -> None:
     clock = Clock()
     source = make_source(Refresher(lifetime=60), clock=clock, trial_timeout=60)
     old = source.token()
-    new = source.reject(old)
-    waiter = start_together(1, lambda: source.reject(old))
+    new = source.reject(old, DATA)
+    waiter = start_together(1, lambda: source.reject(old, DATA))
     wait_for_waiters(source, 1)
     clock.advance(60)  # the trial took that long
-    source.accept(new)
+    source.accept(new, DATA)
     assert waiter.outcomes()[0].result().access_token == "access-2"
 
 
@@ -306,21 +307,21 @@ def test_a_waiter_that_wakes_to_a_token_that_was_rejected_waits_for_the_next(sta
             return
         if state == "being refreshed":
             refresher.gate.clear()
-        others.append(start_together(1, lambda: source.reject(new)))
+        others.append(start_together(1, lambda: source.reject(new, DATA)))
         wait_until(lambda: flying(source))
         if state == "on trial":
             others[0].outcomes()
 
     source = make_source(refresher, trial_timeout=60, listeners=[meanwhile])
     old = source.token()
-    new = source.reject(old)
-    waiter = start_together(1, lambda: source.reject(old))
+    new = source.reject(old, DATA)
+    waiter = start_together(1, lambda: source.reject(old, DATA))
     wait_for_waiters(source, 1)
-    source.accept(new)
+    source.accept(new, DATA)
     wait_for_waiters(source, 1)
     refresher.gate.set()
     newest = others[0].outcomes()[0].result()
-    source.accept(newest)
+    source.accept(newest, DATA)
     assert waiter.outcomes()[0].result() is newest
     assert newest.access_token == "access-2"
 
@@ -331,7 +332,7 @@ def test_waiters_from_before_the_refresh_go_when_the_trial_takes_too_long() -> N
     refresher.gate.clear()
     source = make_source(refresher, monotonic=time.monotonic, trial_timeout=0.05)
     old = source.token()
-    callers = start_together(20, lambda: source.reject(old))
+    callers = start_together(20, lambda: source.reject(old, DATA))
     wait_for_waiters(source, 19)
     refresher.gate.set()
     outcomes = callers.outcomes(timeout=10)  # wait_timeout, which would do as well, is 30
@@ -359,7 +360,7 @@ def test_a_waiter_that_is_interrupted_hands_on_the_time_of_the_trial() -> None:
     refresher.answers.append(lambda: leader_name.append(threading.current_thread().name))
     source = make_source(refresher, trial_timeout=0.05, monotonic=interrupting_monotonic)
     old = source.token()
-    callers = start_together(10, lambda: source.reject(old))
+    callers = start_together(10, lambda: source.reject(old, DATA))
     wait_for_waiters(source, 9)
     refresher.gate.set()
     outcomes = callers.outcomes(timeout=10)
@@ -371,16 +372,16 @@ def test_a_waiter_that_is_interrupted_hands_on_the_time_of_the_trial() -> None:
 def test_with_no_trial_timeout_nobody_waits_for_the_trial() -> None:
     source = make_source(trial_timeout=0)
     old = source.token()
-    new = source.reject(old)
+    new = source.reject(old, DATA)
     assert not source.on_trial(new)
-    assert run_together(3, lambda: source.reject(old))[0].result() is new
+    assert run_together(3, lambda: source.reject(old, DATA))[0].result() is new
 
 
 def test_without_a_trial_a_refused_replay_still_ends_the_login() -> None:
     source = make_source(trial_timeout=0)
-    new = source.reject(source.token())
+    new = source.reject(source.token(), DATA)
     with pytest.raises(LoginRequiredError, match="refused it at its first use"):
-        source.refuse(new)
+        source.refuse(new, DATA)
 
 
 def test_the_public_refresh_opens_no_trial() -> None:
@@ -397,7 +398,7 @@ def test_a_401_to_a_young_proven_token_is_the_resources_own_answer() -> None:
     source = make_source(min_refresh_interval=1)
     token = source.refresh(source.token())
     assert not source.trusts(token)
-    source.accept(token)
+    source.accept(token, DATA)
     assert source.trusts(token)
 
 
@@ -405,7 +406,7 @@ def test_a_proven_token_is_trusted_only_for_the_min_refresh_interval() -> None:
     clock = Clock()
     source = make_source(clock=clock, min_refresh_interval=1)
     token = source.refresh(source.token())
-    source.accept(token)
+    source.accept(token, DATA)
     clock.advance(0.99)
     assert source.trusts(token)
     clock.advance(0.01)
@@ -415,7 +416,7 @@ def test_a_proven_token_is_trusted_only_for_the_min_refresh_interval() -> None:
 def test_a_token_of_unknown_age_is_not_trusted_however_proven() -> None:
     """It may be dead already, and what accepted it a page that asks for no token."""
     source = make_source()
-    source.accept(source.token())
+    source.accept(source.token(), DATA)
     assert not source.trusts(source.token())
 
 
@@ -425,7 +426,7 @@ def test_an_adopted_token_is_as_old_as_its_issue(age: float, trusted: bool) -> N
     source = make_source(store=store, min_refresh_interval=1)
     store.save(Token("siblings", issued_at=START - age))
     token = source.refresh(source.token())
-    source.accept(token)
+    source.accept(token, DATA)
     assert (token.access_token, source.trusts(token)) == ("siblings", trusted)
 
 
@@ -433,7 +434,7 @@ def test_an_expired_token_is_not_trusted_however_young() -> None:
     clock = Clock()
     source = make_source(Refresher(lifetime=0.2), clock=clock)
     token = source.refresh(source.token())
-    source.accept(token)
+    source.accept(token, DATA)
     clock.advance(0.19)
     assert not source.trusts(token)
 
@@ -444,7 +445,7 @@ def test_a_token_that_others_have_rejected_is_not_trusted() -> None:
     source = make_source(refresher)
     refresher.gate.set()
     token = source.refresh(source.token())
-    source.accept(token)
+    source.accept(token, DATA)
     refresher.gate.clear()
     leader = start_together(1, lambda: source.refresh(token))
     wait_until(lambda: len(refresher.calls) == 2)
@@ -455,9 +456,9 @@ def test_a_token_that_others_have_rejected_is_not_trusted() -> None:
 
 def test_a_401_to_a_replay_with_a_proven_token_is_the_resources_own_answer() -> None:
     source = make_source()
-    new = source.reject(source.token())
-    source.accept(new)
-    assert source.refuse(new) is False
+    new = source.reject(source.token(), DATA)
+    source.accept(new, DATA)
+    assert source.refuse(new, DATA) is False
     assert source.token() is new
 
 
@@ -465,70 +466,70 @@ def test_a_401_to_a_replay_whose_token_has_expired_calls_for_another_flight() ->
     """Short lifetimes, slow requests: the token was proven, or would have been, and is old."""
     clock, refresher = Clock(), Refresher(lifetime=2)
     source = make_source(refresher, clock=clock)
-    new = source.reject(source.token())
+    new = source.reject(source.token(), DATA)
     clock.advance(2)
-    assert source.refuse(new) is True
+    assert source.refuse(new, DATA) is True
     assert not source.on_trial(new)
-    assert source.reject(new).access_token == "access-2"
+    assert source.reject(new, DATA).access_token == "access-2"
 
 
 def test_a_401_to_a_replay_whose_token_others_have_rejected_waits_for_their_flight() -> None:
     refresher = Refresher()
     source = make_source(refresher)
     token = source.refresh(source.token())
-    source.accept(token)
+    source.accept(token, DATA)
     refresher.gate.clear()
     others = start_together(1, lambda: source.refresh(token))
     wait_until(lambda: len(refresher.calls) == 2)
-    assert source.refuse(token) is True
+    assert source.refuse(token, DATA) is True
     refresher.gate.set()
     assert others.outcomes()[0].result().access_token == "access-2"
 
 
 def test_a_401_to_a_replay_whose_token_was_replaced_calls_for_another_flight() -> None:
     source = make_source()
-    new = source.reject(source.token())
+    new = source.reject(source.token(), DATA)
     source.login(Token("other"))
-    assert source.refuse(new) is True
-    assert source.reject(new).access_token == "other"
+    assert source.refuse(new, DATA) is True
+    assert source.reject(new, DATA).access_token == "other"
 
 
 def test_a_401_to_a_proven_token_that_was_replaced_since_is_nobodys_own_answer() -> None:
     source = make_source()
-    new = source.reject(source.token())
-    source.accept(new)
+    new = source.reject(source.token(), DATA)
+    source.accept(new, DATA)
     source.login(Token("other"))
     assert not source.trusts(new)
-    assert source.refuse(new) is True
+    assert source.refuse(new, DATA) is True
 
 
 def test_a_401_to_a_proven_token_whose_refresh_has_failed_is_nobodys_own_answer() -> None:
     source = make_source(Refresher(None, RefreshFailedError("unreachable")))
-    new = source.reject(source.token())
-    source.accept(new)
+    new = source.reject(source.token(), DATA)
+    source.accept(new, DATA)
     with pytest.raises(RefreshFailedError):
         source.refresh(new)
     assert not source.trusts(new)
-    assert source.refuse(new) is True
+    assert source.refuse(new, DATA) is True
 
 
 def test_an_old_token_that_is_accepted_late_proves_nothing() -> None:
     source = make_source(trial_timeout=60)
     old = source.token()
-    new = source.reject(old)
-    source.accept(old)
+    new = source.reject(old, DATA)
+    source.accept(old, DATA)
     assert source.on_trial(new)
     with pytest.raises(LoginRequiredError):
-        source.refuse(new)
+        source.refuse(new, DATA)
 
 
 def test_an_old_token_that_is_accepted_late_takes_no_proof_away() -> None:
     source = make_source()
     old = source.token()
-    new = source.reject(old)
-    source.accept(new)
-    source.accept(old)
-    assert source.refuse(new) is False
+    new = source.reject(old, DATA)
+    source.accept(new, DATA)
+    source.accept(old, DATA)
+    assert source.refuse(new, DATA) is False
 
 
 def test_events_tell_how_a_flight_went() -> None:
@@ -547,7 +548,7 @@ def test_a_late_401_that_meets_an_expired_token_is_replayed_with_the_new_one() -
     oldest = source.token()
     source.refresh(oldest)
     clock.advance(3600)
-    assert source.reject(oldest).access_token == "access-2"
+    assert source.reject(oldest, DATA).access_token == "access-2"
 
 
 def test_an_adopted_token_that_is_refused_has_grown_old_and_ends_nothing() -> None:
@@ -556,12 +557,12 @@ def test_an_adopted_token_that_is_refused_has_grown_old_and_ends_nothing() -> No
     source = make_source(refresher, store=store, trial_timeout=60)
     old = source.token()
     store.save(Token("siblings", "refresh-s"))
-    adopted = source.reject(old)
-    waiters = start_together(3, lambda: source.reject(old))
+    adopted = source.reject(old, DATA)
+    waiters = start_together(3, lambda: source.reject(old, DATA))
     wait_for_waiters(source, 3)
-    assert source.refuse(adopted) is True
-    assert source.reject(adopted).access_token == "access-1"
-    source.accept(source.token())
+    assert source.refuse(adopted, DATA) is True
+    assert source.reject(adopted, DATA).access_token == "access-1"
+    source.accept(source.token(), DATA)
     assert {o.result().access_token for o in waiters.outcomes()} == {"access-1"}
     assert refresher.calls == [Token("siblings", "refresh-s")]
 
@@ -571,8 +572,8 @@ def test_an_adopted_token_that_is_refused_is_handed_to_nobody_any_more() -> None
     source = make_source(store=store, trial_timeout=60)
     old = source.token()
     store.save(Token("siblings", "refresh-s"))
-    adopted = source.reject(old)
-    assert source.refuse(adopted) is True
+    adopted = source.reject(old, DATA)
+    assert source.refuse(adopted, DATA) is True
     assert not source.on_trial(adopted)
     assert source.token().access_token == "access-1"
 
@@ -580,7 +581,7 @@ def test_an_adopted_token_that_is_refused_is_handed_to_nobody_any_more() -> None
 def test_a_waiter_waits_no_longer_for_a_trial_than_wait_timeout() -> None:
     source = make_source(monotonic=time.monotonic, wait_timeout=0.05, trial_timeout=60)
     old = source.token()
-    new = source.reject(old)
-    waiters = start_together(3, lambda: source.reject(old))
+    new = source.reject(old, DATA)
+    waiters = start_together(3, lambda: source.reject(old, DATA))
     assert {o.result().access_token for o in waiters.outcomes(timeout=10)} == {"access-1"}
     assert source.on_trial(new)

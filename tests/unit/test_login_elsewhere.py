@@ -8,7 +8,7 @@ import pytest
 
 from requests_tokenrefresh import LoginRequiredError, StoreUnavailableError, Token
 from requests_tokenrefresh.events import LoggedIn
-from tests.support.logins import START, Clock, Heard, Refresher, make_source
+from tests.support.logins import DATA, START, Clock, Heard, Refresher, make_source
 from tests.support.threads import run_together
 from tests.support.troubled_store import Store, siblings
 
@@ -40,9 +40,9 @@ def test_however_the_login_ended_the_next_one_may_begin_elsewhere(end: str) -> N
     elif end == "emptied":
         store.clear()
     else:
-        token = source.reject(token)
+        token = source.reject(token, DATA)
     with pytest.raises(LoginRequiredError):
-        source.refuse(token) if end == "trial" else source.refresh(token)
+        source.refuse(token, DATA) if end == "trial" else source.refresh(token)
     store.save(siblings())
     clock.advance(1)
     assert source.token() == siblings()
@@ -186,10 +186,10 @@ def test_a_token_that_was_refused_at_its_trial_and_not_cleared_is_not_found_agai
 ) -> None:
     clock, store = Clock(), Store()
     source = make_source(store=store, clock=clock)
-    new = source.reject(source.token())
+    new = source.reject(source.token(), DATA)
     store.fails[trouble] = StoreUnavailableError("down")
     with pytest.raises(LoginRequiredError):
-        source.refuse(new)
+        source.refuse(new, DATA)
     store.fails.clear()
     clock.advance(1)
     with pytest.raises(LoginRequiredError):
@@ -199,10 +199,10 @@ def test_a_token_that_was_refused_at_its_trial_and_not_cleared_is_not_found_agai
 def test_a_login_while_a_refused_trial_is_being_cleared_learns_of_a_later_logout() -> None:
     store = Store()
     source = make_source(store=store)
-    new = source.reject(source.token())
+    new = source.reject(source.token(), DATA)
     store.before["lock"] = lambda: source.login("newer")
     with pytest.raises(LoginRequiredError):
-        source.refuse(new)
+        source.refuse(new, DATA)
     assert store.load() == Token("newer")
     store.clear()
     with pytest.raises(LoginRequiredError, match="emptied by another process"):

@@ -21,6 +21,7 @@ from requests_tokenrefresh import (
 from requests_tokenrefresh.events import LoggedIn, LoggedOut, RefreshEnded, RefreshStarted
 from tests.support.doors import flying
 from tests.support.logins import (
+    DATA,
     START,
     Clock,
     Heard,
@@ -196,12 +197,12 @@ def test_logout_while_the_leader_queues_for_the_store_spares_the_request() -> No
 def test_login_during_a_trial_sends_the_waiters_off_with_its_token() -> None:
     source = make_source(trial_timeout=60)
     old = source.token()
-    trial = source.reject(old)
-    waiters = start_together(5, lambda: source.reject(old))
+    trial = source.reject(old, DATA)
+    waiters = start_together(5, lambda: source.reject(old, DATA))
     wait_for_waiters(source, 5)
     source.login("newer")
     assert {o.result().access_token for o in waiters.outcomes()} == {"newer"}
-    source.accept(trial)
+    source.accept(trial, DATA)
     assert source.token().access_token == "newer"
 
 

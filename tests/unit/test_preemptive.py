@@ -14,6 +14,7 @@ from requests_tokenrefresh import (
 from requests_tokenrefresh.events import RefreshStarted
 from tests.support.doors import without_the_lock
 from tests.support.logins import (
+    DATA,
     START,
     Clock,
     Heard,
@@ -196,7 +197,7 @@ def test_a_late_401_during_an_early_refresh_does_not_wait_for_it() -> None:
     refresher.gate.clear()
     leader = start_together(1, source.token)
     wait_until(lambda: len(refresher.calls) == 2)
-    late = start_together(1, lambda: source.reject(older)).outcomes(timeout=5)
+    late = start_together(1, lambda: source.reject(older, DATA)).outcomes(timeout=5)
     assert late[0].result() is current
     refresher.gate.set()
     leader.outcomes()
@@ -287,7 +288,7 @@ def test_a_401_during_an_early_refresh_waits_for_it() -> None:
     refresher.gate.clear()
     leader = start_together(1, source.token)
     assert refresher.started.wait(5)
-    rejecting = start_together(5, lambda: source.reject(old))
+    rejecting = start_together(5, lambda: source.reject(old, DATA))
     assert not source.trusts(old)
     refresher.gate.set()
     assert {o.result().access_token for o in rejecting.outcomes()} == {"access-1"}
@@ -299,15 +300,15 @@ def test_a_401_during_an_early_refresh_is_nobodys_own_answer() -> None:
     """Many a server revokes the old access token at the moment it issues the new one."""
     source, clock, refresher = source_with(3600, Refresher(lifetime=0.5))
     token = source.refresh(source.token())
-    source.accept(token)
+    source.accept(token, DATA)
     assert source.trusts(token)
-    assert source.refuse(token) is False
+    assert source.refuse(token, DATA) is False
     clock.advance(0.42)
     refresher.gate.clear()
     leader = start_together(1, source.token)
     wait_until(lambda: len(refresher.calls) == 2)
     assert not source.trusts(token)
-    assert source.refuse(token) is True
+    assert source.refuse(token, DATA) is True
     refresher.gate.set()
     assert leader.outcomes()[0].result().access_token == "access-2"
 
@@ -319,7 +320,7 @@ def test_a_401_during_an_early_refresh_that_fails_sees_the_failure() -> None:
     refresher.gate.clear()
     leader = start_together(1, source.token)
     assert refresher.started.wait(5)
-    rejecting = start_together(1, lambda: source.reject(old))
+    rejecting = start_together(1, lambda: source.reject(old, DATA))
     wait_for_waiters(source, 1)
     refresher.gate.set()
     errors = [caller.outcomes()[0].error for caller in (leader, rejecting)]

@@ -14,7 +14,7 @@ from requests_tokenrefresh import (
     TokenSource,
 )
 from requests_tokenrefresh.events import LoggedIn, RefreshEnded
-from tests.support.logins import START, Clock, Heard, Refresher, make_source
+from tests.support.logins import DATA, START, Clock, Heard, Refresher, make_source
 from tests.support.troubled_store import Store, siblings
 
 INVALID_GRANT = LoginRequiredError("refused", reason="invalid_grant")
@@ -73,7 +73,7 @@ def test_a_store_may_send_requests_of_its_own_at_a_glance_and_in_turn() -> None:
         seen.append(source.refreshing_here())
 
     store.before["load"] = look
-    new = source.reject(source.token())
+    new = source.reject(source.token(), DATA)
     assert seen == [True, True]
     assert source.on_trial(new)
     assert not source.refreshing_here()
@@ -235,9 +235,9 @@ def test_a_fresh_login_that_is_refused_at_its_trial_leaves_what_a_sibling_has_st
     store = Store()
     source = make_source(store=store, login=lambda: "fresh")
     lost(store)
-    fresh = source.reject(source.token())
+    fresh = source.reject(source.token(), DATA)
     del store.fails["load"]
     store.save(siblings())
     with pytest.raises(LoginRequiredError):
-        source.refuse(fresh)
+        source.refuse(fresh, DATA)
     assert store.load() == siblings()

@@ -17,6 +17,7 @@ from requests_tokenrefresh import (
 )
 from requests_tokenrefresh.events import RefreshEnded
 from tests.support.logins import (
+    DATA,
     START,
     Clock,
     Heard,
@@ -365,10 +366,10 @@ def test_a_store_that_fails_after_a_refused_trial_does_not_soften_it_either(
 ) -> None:
     store = Store()
     source = make_source(store=store)
-    new = source.reject(source.token())
+    new = source.reject(source.token(), DATA)
     store.fails["clear"] = TokenStoreError("gone")
     with pytest.raises(LoginRequiredError):
-        source.refuse(new)
+        source.refuse(new, DATA)
     assert "the store still says otherwise" in caplog.text
 
 
@@ -397,9 +398,9 @@ def test_a_login_that_was_never_saved_and_fails_its_trial_is_not_replaced_by_the
     store.fails["save"] = StoreUnavailableError("down")
     with pytest.raises(StoreUnavailableError):
         source.login("another")
-    new = source.reject(source.token())
+    new = source.reject(source.token(), DATA)
     with pytest.raises(LoginRequiredError):
-        source.refuse(new)
+        source.refuse(new, DATA)
     assert store.load() is None
     clock.advance(1)
     with pytest.raises(LoginRequiredError):
@@ -421,9 +422,9 @@ def test_what_a_store_raises_is_not_repeated_in_the_log(caplog: pytest.LogCaptur
     store = Store()
     source = make_source(store=store)
     store.fails["save"] = ValueError("INSERT ... s3cret")
-    new = source.reject(source.token())
+    new = source.reject(source.token(), DATA)
     store.fails["clear"] = ValueError("DELETE ... s3cret")
     with pytest.raises(LoginRequiredError):
-        source.refuse(new)
+        source.refuse(new, DATA)
     assert "s3cret" not in caplog.text
     assert caplog.text.count("the token store raised ValueError") == 2

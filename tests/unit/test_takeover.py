@@ -21,7 +21,7 @@ from requests_tokenrefresh import (
 )
 from requests_tokenrefresh.events import RefreshEnded, RefreshStarted
 from tests.support.doors import INTO_A_FLIGHT, flying, holding_the_lock, lock_is_free
-from tests.support.logins import Clock, Heard, Refresher, make_source, wait_for_waiters
+from tests.support.logins import DATA, Clock, Heard, Refresher, make_source, wait_for_waiters
 from tests.support.threads import start_together
 from tests.support.troubled_store import Store
 
@@ -51,7 +51,7 @@ def test_an_interrupt_between_publication_and_trial_lets_the_waiters_go() -> Non
     source = make_source(trial_timeout=60, listeners=[interrupt])
     old = source.token()
     with pytest.raises(KeyboardInterrupt):
-        source.reject(old)
+        source.reject(old, DATA)
     assert source.token().access_token == "access-1"
 
 
@@ -126,8 +126,8 @@ def test_after_fork_the_child_starts_without_a_flight(tmp_path: object) -> None:
 def test_a_thread_that_leads_may_ask_again_while_its_token_is_on_trial() -> None:
     source = make_source(trial_timeout=60)
     old = source.token()
-    new = source.reject(old)
-    assert source.reject(old) is new
+    new = source.reject(old, DATA)
+    assert source.reject(old, DATA) is new
 
 
 @pytest.mark.parametrize("where", INTO_A_FLIGHT, ids=["opened", "about to lead"])

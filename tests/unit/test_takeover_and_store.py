@@ -16,7 +16,7 @@ from requests_tokenrefresh import (
     Token,
 )
 from requests_tokenrefresh.events import Event, RefreshStarted
-from tests.support.logins import Clock, Refresher, make_source
+from tests.support.logins import DATA, Clock, Refresher, make_source
 from tests.support.threads import start_together
 from tests.support.troubled_store import Store, siblings
 
@@ -64,7 +64,7 @@ def test_the_new_token_of_an_interrupted_leader_was_issued_and_is_no_old_one() -
     with pytest.raises(KeyboardInterrupt):
         source.refresh(source.token())
     with pytest.raises(LoginRequiredError, match="refused it at its first use"):
-        source.refuse(source.token())
+        source.refuse(source.token(), DATA)
 
 
 def test_a_save_that_is_interrupted_is_finished_first() -> None:

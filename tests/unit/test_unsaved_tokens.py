@@ -16,7 +16,7 @@ from requests_tokenrefresh import (
     TokenSource,
 )
 from requests_tokenrefresh.events import RefreshEnded
-from tests.support.logins import START, Clock, Heard, Refresher, make_source
+from tests.support.logins import DATA, START, Clock, Heard, Refresher, make_source
 from tests.support.threads import run_together
 from tests.support.troubled_store import Store, siblings
 
@@ -206,7 +206,7 @@ def test_one_that_is_refused_at_its_trial_takes_the_spent_one_before_it_along() 
     clock, store, refresher = Clock(), Store(), Refresher()
     source = unsaved(store, clock, refresher, trial=True)
     with pytest.raises(LoginRequiredError):
-        source.refuse(source.token())
+        source.refuse(source.token(), DATA)
     assert store.load() is None
     clock.advance(1)
     with pytest.raises(LoginRequiredError):
@@ -219,7 +219,7 @@ def test_one_that_is_refused_at_its_trial_leaves_what_a_sibling_has_stored_since
     source = unsaved(store, clock, Refresher(), trial=True)
     store.save(siblings())
     with pytest.raises(LoginRequiredError):
-        source.refuse(source.token())
+        source.refuse(source.token(), DATA)
     assert store.load() == siblings()
 
 
