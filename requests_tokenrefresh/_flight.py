@@ -73,6 +73,29 @@ class Flight:
         self.trial_ends = math.inf  # in monotonic seconds
         self.landed: Login | None = None  # the login then; None: it is under way
 
+    def next_pilot(self, hand: Hand | None, held: Held | None) -> int | None:
+        """Return the next waiter with a 401, of a resource that has not been asked if there is one,
+        as long as three have not been asked.
+
+        Args:
+            hand: The token on trial.
+            held: What the one before was answered, if it was a 401.
+        """
+        if self.opinions >= MOST_OPINIONS or hand is None:
+            return None
+        asked = {*hand.refused_by, held.resource if held else None}
+        holders = {
+            thread: other.resource
+            for thread, other in self.waiters.items()
+            if other is not None and other.resource is not None
+        }
+        strangers = (thread for thread, resource in holders.items() if resource not in asked)
+        return next(strangers, next(iter(holders), None))
+
+
+def _is_pilot(flight: Flight | None) -> bool:
+    return flight is not None and flight.pilot == threading.get_ident()
+
 
 class Decision(NamedTuple):
     """What a thread does, and the login before and after it has decided.
@@ -140,8 +163,8 @@ class Flights:
             before, now, flight = self.login, self.now(), self.login.flight
             if held is not None:
                 # Only whoever is on trial has a say in what becomes of its token.
-                held = held._replace(can_ask=not self._is_pilot(flight))
-            after, step = decide(before, held, now, on_trial=self._is_pilot(flight))
+                held = held._replace(can_ask=not _is_pilot(flight))
+            after, step = decide(before, held, now, on_trial=_is_pilot(flight))
             if step.then in (LEAD, LEAD_EARLY):
                 early = step.then is LEAD_EARLY
                 why, trial = ("early", False) if early else (why, trial)
@@ -207,7 +230,7 @@ class Flights:
         except BaseException:
             with self.turn:
                 flight = self.login.flight
-                if flight is not None and self._is_pilot(flight):
+                if flight is not None and _is_pilot(flight):
                     if flight.token is not None:
                         self._pass_on(flight)
                     elif flight is not before:
@@ -235,7 +258,7 @@ class Flights:
     def judge(self, what: What, held: Held) -> None:
         """A token was ACCEPTED, or there is NO_VERDICT from whoever is on trial."""
         with self.turn:
-            if what is ACCEPTED or self._is_pilot(self.login.flight):
+            if what is ACCEPTED or _is_pilot(self.login.flight):
                 self._become(judged(self.login, what, held, self.now()))
 
     def refuse(self, held: Held, ends: LoginRequiredError | None) -> tuple[Login, Login, Step]:
@@ -249,8 +272,8 @@ class Flights:
         """
         with self.turn:
             before, now, flight = self.login, self.now(), self.login.flight
-            mine = self._is_pilot(flight)
-            can_ask = not mine or self._next_pilot(flight, held) is not None
+            mine = _is_pilot(flight)
+            can_ask = not mine or flight.next_pilot(before.hand, held) is not None
             after, step = decide(before, held._replace(can_ask=can_ask), now)
             if ends is not None and after.standing is DOUBTED:
                 after = logged_out(after, ends)
@@ -268,7 +291,7 @@ class Flights:
             flight, hand = self.login.flight, self.login.hand
             if flight is None or hand is None or flight.token is not token or hand.found:
                 return False
-            if not self._is_pilot(flight) or flight.opinions > 1:
+            if not _is_pilot(flight) or flight.opinions > 1:
                 return False
             longest = min(_LONGEST_PATIENCE, _FIRST_PATIENCE * 2.0**flight.repeats)
             pause = min(longest, self._trial_patience - flight.patience)
@@ -284,7 +307,7 @@ class Flights:
 
     def _pass_on(self, flight: Flight) -> None:
         """Call the next for an opinion; if there is nobody, the trial ends without a verdict."""
-        pilot = self._next_pilot(flight, None)
+        pilot = flight.next_pilot(self.login.hand, None)
         if pilot is None:
             self._end_trial(flight)
             return
@@ -297,21 +320,6 @@ class Flights:
         if flight.token is not None:
             nobody = Held(flight.token, None)
             self._become(judged(self.login, NO_VERDICT, nobody, self.now()))
-
-    def _next_pilot(self, flight: Flight, held: Held | None) -> int | None:
-        """Return the next waiter with a 401, of a resource that has not been asked if there is one,
-        as long as three have not been asked."""
-        hand = self.login.hand
-        if flight.opinions >= MOST_OPINIONS or hand is None:
-            return None
-        asked = {*hand.refused_by, held.resource if held else None}
-        holders = {
-            thread: other.resource
-            for thread, other in flight.waiters.items()
-            if other is not None and other.resource is not None
-        }
-        strangers = (thread for thread, resource in holders.items() if resource not in asked)
-        return next(strangers, next(iter(holders), None))
 
     # -- Waiting ----------------------------------------------------------------------------------
 
@@ -353,9 +361,6 @@ class Flights:
                     raise RefreshTimeoutError(_TOO_LONG.format(self._wait_timeout))
                 return False
         return True
-
-    def _is_pilot(self, flight: Flight | None) -> bool:
-        return flight is not None and flight.pilot == threading.get_ident()
 
     def in_child(self) -> None:
         """In a forked child: the leader and the waiters stayed in the parent, one of them perhaps

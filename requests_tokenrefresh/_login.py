@@ -194,6 +194,9 @@ class Login(NamedTuple):
     def has_live_token(self, now: Now) -> bool:
         return self.hand is not None and now.wall < self.hand.dead_at
 
+    def is_in_early_window(self, now: Now) -> bool:
+        return self.hand is not None and now.wall >= self.hand.early_from
+
     def is_over(self) -> bool:
         """Return whether it is over for all, and not only for those who hold a 401."""
         return self.over is not None and self.hand is None

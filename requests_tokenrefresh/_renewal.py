@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable
 
+from ._asking import Asking, Reply
 from ._backoff import pause_after
 from ._errors import (
     LoginRequiredError,
@@ -20,7 +20,6 @@ from ._errors import (
     StoreDataLostError,
     StoreLockTimeoutError,
     TokenRefreshError,
-    says_invalid_grant,
 )
 from ._flight import Flight, Flights
 from ._keeping import Keeping, told
@@ -38,10 +37,8 @@ from ._login import (
     refused_early,
     took,
 )
-from ._token import Token, read_reply
+from ._token import Token
 from .refreshers import Refresher
-
-Reply: TypeAlias = Token | Mapping[str, Any] | str
 
 _log = logging.getLogger("requests_tokenrefresh")
 
@@ -81,6 +78,7 @@ class Renewal:
         self._announce = announce
         self._wait_timeout = wait_timeout
         self._random = random
+        self._asking = Asking(flights, take)
 
     def fly(self, flight: Flight) -> str:
         """Bring a new token, or land without one; return the outcome (`events.RefreshEnded`)."""
@@ -145,7 +143,9 @@ class Renewal:
             # The login to start with is in no store yet.
             is_stored = basis is not self._flights.login.kept.seed or self._kept.try_to_save(basis)
             return self._adopt(flight, basis, None if is_stored else Unsaved(None))
-        if flight.why == "early" and not self._is_in_early_window():
+        if flight.why == "early" and not self._flights.login.is_in_early_window(
+            self._flights.now()
+        ):
             return "skipped"  # saving was what this one was for
         follows = self._what_follows(basis)
         token, outcome = self._renewed(flight, basis)
@@ -230,15 +230,11 @@ class Renewal:
     def _is_news(self, stored: Token, flight: Flight) -> bool:
         return self._take(stored, True).is_news(flight.began.token, self._flights.now())
 
-    def _is_in_early_window(self) -> bool:
-        hand = self._flights.login.hand
-        return hand is not None and self._flights.now().wall >= hand.early_from
-
     def _renewed(self, flight: Flight, basis: Token | None) -> tuple[Token, str]:
         if basis is None and self._log_in is not None:
-            return self._ask(self._log_in, None), "logged_in"
+            return self._asking.ask(self._log_in, None), "logged_in"
         try:
-            return self._ask(functools.partial(self._refresher, basis), basis), "refreshed"
+            return self._asking.ask(functools.partial(self._refresher, basis), basis), "refreshed"
         except LoginRequiredError as refusal:
             rotated = None if basis is None else self._rotated_by_another(flight, basis, refusal)
             if rotated is not None:
@@ -248,31 +244,7 @@ class Renewal:
             self._flights.change(lambda login, _now: awaits_login(login, flight, flight.shun))
             if not self._flights.flies(flight):
                 raise
-        return self._ask(self._log_in, None), "logged_in"
-
-    def _ask(self, ask: Callable[[], Reply], basis: Token | None) -> Token:
-        # From before the request: the lifetime began when the server made its reply, so this
-        # expiry is never later than the server's.
-        asked_at = self._flights.now().wall
-        try:
-            token = read_reply(ask(), received_at=asked_at, previous=basis)
-        except TokenRefreshError:
-            raise
-        except Exception as error:
-            if says_invalid_grant(error):
-                raise LoginRequiredError(
-                    "the token endpoint refused the refresh token (invalid_grant); log in again",
-                    reason="invalid_grant",
-                ) from error
-            # Not its message, which may repeat a URL or a form with secrets in it.
-            raise RefreshFailedError(
-                f"{type(error).__name__} while getting a new token"
-                + ("" if basis is not None else " without an old one (nobody has logged in yet?)")
-            ) from error
-        if not self._take(token, False).counts_as_expired(self._flights.now()):
-            return token
-        _log.warning("a new token has expired on arrival: do the clocks disagree? Using it anyway")
-        return dataclasses.replace(token, expires_at=None)
+        return self._asking.ask(self._log_in, None), "logged_in"
 
     # -- A refusal, or a failure --------------------------------------------------------------
 

@@ -296,7 +296,7 @@ def _look(login: Login, now: Now) -> tuple[Login, Step]:
     hand = cast("Hand", login.hand)
     if login.pauses(now):
         return _after_the_pause(login, now), Step(GO)
-    if login.flight is None and (login.unsaved is not None or now.wall >= hand.early_from):
+    if login.flight is None and (login.unsaved is not None or login.is_in_early_window(now)):
         return login, Step(LEAD_EARLY)
     return changed(login, look_at=min(due(hand, None, now), hand.good_until)), Step(GO)
 

@@ -13,6 +13,7 @@ from tests.support.threads import wait_until
 
 ORIGIN = "https://api.example.com"
 DATA = ("GET", ORIGIN, "/data")  # a resource: who answers
+OTHER = ("GET", ORIGIN, "/other")
 START = 1_700_000_000.0  # epoch seconds
 
 

@@ -221,12 +221,13 @@ def test_a_transient_failure_is_shared_by_all_its_waiters() -> None:
 
 
 def test_until_the_backoff_has_passed_callers_fail_fast() -> None:
+    """Those that have no token to send, that is: the one in hand has expired."""
     clock, refresher = Clock(), Refresher(unreachable(), unreachable())
     source = make_source(refresher, clock=clock, random=lambda: 1.0)
-    old = source.token()
+    clock.advance(3600)
     for attempt, wait in ((1, 0.5), (2, 1.0)):
         with pytest.raises(RefreshFailedError) as leader:
-            source.refresh(old)
+            source.token()
         assert leader.value.retry_after == wait
         clock.advance(wait - 0.25)
         with pytest.raises(RefreshFailedError) as fast:
@@ -270,25 +271,49 @@ def test_the_backoff_has_full_jitter() -> None:
     assert caught.value.retry_after == 0.5 * 0.125
 
 
-def test_what_the_server_says_about_retrying_is_followed() -> None:
+@pytest.mark.parametrize(("luck", "pause"), [(0.0, 120), (0.5, 126), (1.0, 132)])
+def test_what_the_server_says_about_retrying_is_followed(luck: float, pause: float) -> None:
+    """With jitter on top: a fleet that was told the same does not come back in lockstep."""
     clock, refresher = Clock(), Refresher(unreachable(retry_after=120))
-    source = make_source(refresher, clock=clock)
+    source = make_source(refresher, clock=clock, random=lambda: luck)
     old = source.token()
-    with pytest.raises(RefreshFailedError):
+    with pytest.raises(RefreshFailedError) as caught:
         source.refresh(old)
-    clock.advance(119)
+    assert caught.value.retry_after == pause
+    clock.advance(pause - 1)
     with pytest.raises(RefreshFailedError) as caught:
         source.refresh(old)
     assert caught.value.retry_after == 1
     assert len(refresher.calls) == 1
+    clock.advance(1)
+    assert source.refresh(old).access_token == "access-2"
 
 
-def test_a_rejected_token_is_not_sent_while_the_refresh_fails() -> None:
-    source = make_source(Refresher(unreachable()))
-    with pytest.raises(RefreshFailedError):
+@pytest.mark.parametrize("said", [3600.5, 1e300, 31_536_000])
+def test_who_says_to_come_back_after_more_than_an_hour_is_asked_after_an_hour(said: float) -> None:
+    source = make_source(Refresher(unreachable(retry_after=said)), random=lambda: 0.0)
+    with pytest.raises(RefreshFailedError) as caught:
         source.refresh(source.token())
+    assert caught.value.retry_after == 3600
+
+
+@pytest.mark.parametrize("ways", ["expiring", "for ever"])
+def test_while_the_refresh_fails_only_those_that_hold_a_401_fail(ways: str) -> None:
+    """Nobody else knows the token in hand to be dead, so it is sent."""
+    clock, refresher = Clock(), Refresher(unreachable(10.0), unreachable(10.0))
+    source = make_source(refresher, clock=clock, random=lambda: 0.0, logged_in=False)
+    source.login(first_token() if ways == "expiring" else "access-0")
+    old = source.token()
+    for _ in range(2):
+        with pytest.raises(RefreshFailedError):
+            source.reject(old, DATA)
+        assert source.token() is old
+    assert len(refresher.calls) == 1
+    clock.advance(10)
     with pytest.raises(RefreshFailedError):
-        source.token()
+        source.reject(old, DATA)
+    assert source.token() is old
+    assert len(refresher.calls) == 2
 
 
 def test_logging_in_ends_the_backoff() -> None:
@@ -331,26 +356,57 @@ def test_a_permanent_refusal_leads_to_the_unattended_login() -> None:
     assert [event.outcome for event in heard.of(RefreshEnded)] == ["logged_in"]  # type: ignore[attr-defined]
 
 
-def test_only_when_the_unattended_login_fails_too_is_the_login_over() -> None:
-    reasons: list[str] = []
-    refresher, login = (
-        Refresher(refused()),
-        Refresher(LoginRequiredError("no", reason="wrong_password")),
+def wrong_password() -> LoginRequiredError:
+    return LoginRequiredError("no", reason="wrong_password")
+
+
+def test_an_unattended_login_that_is_refused_is_tried_again_after_a_growing_pause() -> None:
+    """Nobody is there to log in, so nothing ends: it heals by itself, and spares the server."""
+    clock, reasons = Clock(), list[str]()
+    refresher, login = Refresher(refused()), Refresher(*[wrong_password() for _ in range(11)])
+    source = make_source(
+        refresher, login=login, on_logout=reasons.append, clock=clock, random=lambda: 0.0
     )
-    source = make_source(refresher, login=login, on_logout=reasons.append)
+    old = source.token()
+    for attempt, pause in enumerate([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300], start=1):
+        for seconds in (0, pause - 0.5):
+            clock.advance(seconds)
+            with pytest.raises(LoginRequiredError) as caught:
+                source.refresh(old)
+            assert caught.value.reason == "wrong_password"
+        assert (len(login.calls), len(refresher.calls)) == (attempt, 1)
+        clock.advance(0.5)
+    assert source.refresh(old).access_token == "access-12"
+    assert reasons == []
+
+
+class ClientsOwn(Refresher):
+    """A refresher that needs nobody to log in, as `ClientCredentialsGrant`."""
+
+    unattended = True
+
+
+def test_the_refusal_of_a_refresher_that_needs_nobody_ends_nothing() -> None:
+    clock, reasons, store = Clock(), list[str](), MemoryTokenStore()
+    refresher = ClientsOwn(refused())
+    source = make_source(
+        refresher, on_logout=reasons.append, clock=clock, random=lambda: 0.0, store=store
+    )
     old = source.token()
     for _ in range(2):
-        with pytest.raises(LoginRequiredError) as caught:
-            source.refresh(old)
-        assert caught.value.reason == "wrong_password"
-    assert (len(login.calls), len(refresher.calls), reasons) == (1, 1, ["wrong_password"])
+        with pytest.raises(LoginRequiredError):
+            source.reject(old, DATA)
+    assert (len(refresher.calls), source.token(), store.load()) == (1, old, old)
+    clock.advance(1)
+    assert source.reject(old, DATA) == Token("access-2", "refresh-2")
+    assert reasons == []
 
 
 def test_an_unattended_login_that_cannot_be_reached_does_not_end_the_login() -> None:
     """And the refused refresh token is not sent a second time."""
     clock = Clock()
     refresher, login = Refresher(refused()), Refresher(unreachable(1.0))
-    source = make_source(refresher, login=login, clock=clock)
+    source = make_source(refresher, login=login, clock=clock, random=lambda: 0.0)
     with pytest.raises(RefreshFailedError):
         source.refresh(source.token())
     clock.advance(1)

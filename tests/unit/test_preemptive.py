@@ -8,13 +8,15 @@ from requests_tokenrefresh import (
     LoginRequiredError,
     MemoryTokenStore,
     RefreshFailedError,
+    RefreshTokenGrant,
     Token,
     TokenSource,
 )
-from requests_tokenrefresh.events import RefreshStarted
+from requests_tokenrefresh.events import LoggedOut, RefreshStarted
 from tests.support.doors import without_the_lock
 from tests.support.logins import (
     DATA,
+    OTHER,
     START,
     Clock,
     Heard,
@@ -152,14 +154,16 @@ def test_the_last_seconds_of_a_token_are_better_than_none(caplog: pytest.LogCapt
         source.token()
 
 
-def test_a_rejected_token_has_no_last_seconds() -> None:
-    source, clock, _ = source_with(3600, Refresher(unreachable()))
+def test_only_who_holds_a_401_is_denied_the_last_seconds() -> None:
+    source, clock, refresher = source_with(3600, Refresher(unreachable(7)))
     old = source.token()
     clock.now = START + 3595
     with pytest.raises(RefreshFailedError):
-        source.refresh(old)
+        source.reject(old, DATA)
+    assert source.token() is old
     with pytest.raises(RefreshFailedError):
-        source.token()
+        source.reject(old, DATA)
+    assert len(refresher.calls) == 1
 
 
 # -- early -------------------------------------------------------------------------------------
@@ -271,14 +275,76 @@ def test_a_logout_during_an_early_refresh_reaches_its_leader_whatever_begins_the
     assert source.token().access_token == "newer"
 
 
-def test_a_permanent_failure_of_an_early_refresh_ends_the_login() -> None:
-    refusal = LoginRequiredError("refused", reason="invalid_grant")
-    source, clock, refresher = source_with(3600, Refresher(refusal))
+@pytest.mark.parametrize("reason", ["invalid_grant", "no_refresh_token"])
+def test_a_refusal_of_an_early_refresh_ends_the_login_when_the_token_dies(reason: str) -> None:
+    """Until then it is used, and nobody asks again."""
+    reasons: list[str] = []
+    store, heard = MemoryTokenStore(), Heard()
+    source, clock, refresher = source_with(
+        3600,
+        Refresher(LoginRequiredError("refused", reason=reason)),
+        on_logout=reasons.append,
+        store=store,
+        listeners=[heard],
+    )
     clock.now = START + 3400
+    for seconds in (0, 1, 100, 98.5):
+        clock.advance(seconds)
+        assert source.token().access_token == "access-0"
+    left = store.load()
+    assert left is not None
+    assert (left.access_token, left.refresh_token) == ("access-0", None)
+    assert (reasons, heard.of(LoggedOut)) == ([], [])
+    clock.now = START + 3600
     for _ in range(2):
-        with pytest.raises(LoginRequiredError):
+        with pytest.raises(LoginRequiredError) as caught:
             source.token()
+        assert caught.value.reason == reason
+    assert reasons == [reason]
+    assert len(heard.of(LoggedOut)) == 1
     assert len(refresher.calls) == 1
+
+
+def test_after_a_refused_early_refresh_a_401_is_the_end_for_its_own_request_only() -> None:
+    source, clock, refresher = source_with(
+        3600, Refresher(LoginRequiredError("refused", reason="invalid_grant"))
+    )
+    old = source.token()
+    clock.now = START + 3400
+    assert source.token() is old
+    with pytest.raises(LoginRequiredError) as caught:
+        source.reject(old, DATA)
+    assert caught.value.reason == "invalid_grant"
+    assert source.token() is old
+    assert len(refresher.calls) == 1
+
+
+def test_a_sibling_uses_up_a_token_whose_refresh_was_refused_and_asks_nobody() -> None:
+    store = MemoryTokenStore()
+    refusal = LoginRequiredError("refused", reason="invalid_grant")
+    source, clock, _ = source_with(3600, Refresher(refusal), store=store)
+    grant = RefreshTokenGrant("https://auth.example.com/token", client_id="reports")
+    clock.now = START + 3400
+    source.token()
+    sibling = make_source(grant, store=store, clock=clock, logged_in=False)
+    for _ in range(2):
+        assert sibling.token().access_token == "access-0"
+        clock.advance(1)
+    clock.now = START + 3600
+    with pytest.raises(LoginRequiredError) as caught:
+        sibling.token()
+    assert caught.value.reason == "no_refresh_token"
+
+
+def test_after_a_refused_early_refresh_a_new_login_begins_as_ever() -> None:
+    refusal = LoginRequiredError("refused", reason="invalid_grant")
+    source, clock, _ = source_with(3600, Refresher(refusal))
+    clock.now = START + 3400
+    source.token()
+    source.login(Token("another", "refresh-b"))
+    clock.now = START + 3600
+    assert source.token().access_token == "another"
+    assert source.refresh(source.token()).access_token == "access-2"
 
 
 def test_a_401_during_an_early_refresh_waits_for_it() -> None:
@@ -289,7 +355,7 @@ def test_a_401_during_an_early_refresh_waits_for_it() -> None:
     leader = start_together(1, source.token)
     assert refresher.started.wait(5)
     rejecting = start_together(5, lambda: source.reject(old, DATA))
-    assert not source.trusts(old)
+    assert not source.is_own(old, DATA)
     refresher.gate.set()
     assert {o.result().access_token for o in rejecting.outcomes()} == {"access-1"}
     assert leader.outcomes()[0].result().access_token == "access-1"
@@ -301,14 +367,14 @@ def test_a_401_during_an_early_refresh_is_nobodys_own_answer() -> None:
     source, clock, refresher = source_with(3600, Refresher(lifetime=0.5))
     token = source.refresh(source.token())
     source.accept(token, DATA)
-    assert source.trusts(token)
-    assert source.refuse(token, DATA) is False
+    assert source.refuse(token, OTHER) is True
+    assert source.is_own(token, OTHER)
     clock.advance(0.42)
     refresher.gate.clear()
     leader = start_together(1, source.token)
     wait_until(lambda: len(refresher.calls) == 2)
-    assert not source.trusts(token)
-    assert source.refuse(token, DATA) is True
+    assert not source.is_own(token, OTHER)
+    assert source.refuse(token, OTHER) is False
     refresher.gate.set()
     assert leader.outcomes()[0].result().access_token == "access-2"
 
@@ -323,6 +389,6 @@ def test_a_401_during_an_early_refresh_that_fails_sees_the_failure() -> None:
     rejecting = start_together(1, lambda: source.reject(old, DATA))
     wait_for_waiters(source, 1)
     refresher.gate.set()
-    errors = [caller.outcomes()[0].error for caller in (leader, rejecting)]
-    assert [type(error) for error in errors] == [RefreshFailedError] * 2  # nobody sends it again
+    assert isinstance(rejecting.outcomes()[0].error, RefreshFailedError)
+    assert leader.outcomes()[0].result() is old  # nobody has told it that this one is dead
     assert len(refresher.calls) == 1
