@@ -9,6 +9,7 @@ from requests.adapters import BaseAdapter
 from requests.sessions import SessionRedirectMixin
 
 from ._adapter import TokenRefreshAdapter
+from ._netrc import NetrcForOthers
 from ._source import TokenSource
 
 
@@ -25,6 +26,10 @@ def mount(
     on paths below it, goes on sending. Mount adapters of your own first: one that is mounted on an
     origin afterwards takes the place of this one. *session* must not be in use by other threads
     meanwhile.
+
+    If *session* has no *auth*, it gets one that spares requests to the origins the look into
+    ``~/.netrc``, and looks there for other hosts as requests does without one. Whatever is assigned
+    to ``session.auth`` afterwards takes its place.
 
     Args:
         session: A `requests.Session`, or an object of a subclass.
@@ -55,6 +60,7 @@ def mount(
     }
     for prefix, adapter in adapters.items():
         session.mount(prefix, adapter)
+    _look_into_netrc_for_others_only(session, tokens)
     return wrapped
 
 
@@ -76,6 +82,15 @@ def _check(session: object, tokens: object) -> None:
         )
     if not isinstance(tokens, TokenSource):
         raise TypeError(f"tokens is a TokenSource, got {type(tokens).__name__}")
+
+
+def _look_into_netrc_for_others_only(session: requests.Session, tokens: TokenSource) -> None:
+    before = session.auth
+    if before is None:
+        session.auth = NetrcForOthers(session, [tokens.origins])
+    elif isinstance(before, NetrcForOthers):
+        session.auth = NetrcForOthers(session, {*before.origins, tokens.origins})
+    # With the caller's own, requests does not look into netrc at all.
 
 
 def _adapters_for(tokens: TokenSource, session: requests.Session) -> dict[str, BaseAdapter]:

@@ -23,6 +23,7 @@ ROOMS = [
     "_challenge",
     "_replay",
     "_adapter",
+    "_netrc",
     "_mount",
     "_install",
     "__init__",
@@ -39,6 +40,7 @@ NARROWER = {
     "stores": {"_token", "_errors"},
     "_challenge": set(),
     "_replay": set(),
+    "_netrc": {"_origins"},
 }
 
 
