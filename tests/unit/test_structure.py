@@ -13,6 +13,7 @@ PACKAGE = Path(requests_tokenrefresh.__file__).parent
 
 # Each may import from those above it, and from its own folder.
 ROOMS = [
+    "_on_demand",
     "_token",
     "_errors",
     "events",
@@ -32,12 +33,13 @@ ROOMS = [
     "__main__",
 ]
 NARROWER = {
+    "_on_demand": set(),
     "_token": set(),
     "_errors": set(),
     "events": set(),
     "_origins": {"_errors"},
-    "refreshers": {"_token", "_errors", "_origins"},
-    "stores": {"_token", "_errors"},
+    "refreshers": {"_on_demand", "_token", "_errors", "_origins"},
+    "stores": {"_on_demand", "_token", "_errors"},
     "_challenge": set(),
     "_replay": set(),
     "_netrc": {"_origins"},
