@@ -1,5 +1,7 @@
 """One token refresh for all threads and processes: an adapter for `requests`."""
 
+from typing import TYPE_CHECKING
+
 from . import events
 from ._adapter import TokenRefreshAdapter
 from ._errors import (
@@ -15,20 +17,31 @@ from ._errors import (
     TokenRefreshError,
     TokenStoreError,
 )
-from ._install import Installation, install, uninstall
-from ._mount import mount
+from ._on_demand import on_demand
 from ._source import TokenSource
 from ._token import Token
-from .refreshers import ClientCredentialsGrant, JSONRefresh, RefreshTokenGrant
-from .stores import (
-    Cipher,
-    FileTokenStore,
-    KeyringTokenStore,
-    MemoryTokenStore,
-    RedisTokenStore,
-    SQLTokenStore,
-    TokenStore,
-)
+from .stores import Cipher, MemoryTokenStore, TokenStore
+
+if TYPE_CHECKING:
+    from ._install import Installation, install, uninstall
+    from ._mount import mount
+    from .refreshers import ClientCredentialsGrant, JSONRefresh, RefreshTokenGrant
+    from .stores import FileTokenStore, KeyringTokenStore, RedisTokenStore, SQLTokenStore
+else:
+    __getattr__ = on_demand(
+        __name__,
+        {
+            "._install": ["Installation", "install", "uninstall"],
+            "._mount": ["mount"],
+            ".refreshers": ["ClientCredentialsGrant", "JSONRefresh", "RefreshTokenGrant"],
+            ".stores": [
+                "FileTokenStore",
+                "KeyringTokenStore",
+                "RedisTokenStore",
+                "SQLTokenStore",
+            ],
+        },
+    )
 
 __all__ = [
     "Cipher",
@@ -61,3 +74,7 @@ __all__ = [
     "mount",
     "uninstall",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

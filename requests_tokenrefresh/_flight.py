@@ -24,6 +24,7 @@ from ._login import (
     Hand,
     Login,
     Now,
+    Shunned,
     Unsaved,
     brought,
     gave_way,
@@ -68,7 +69,7 @@ class Flight:
         self.waiters: dict[int, Held | None] = {}  # in order, by their thread: the 401 they hold
         self.brought: Hand | None = None  # before it is saved; by its leader only
         self.follows: Unsaved | None = None  # ... and what that would take the place of
-        self.shun: tuple[Token, ...] = ()  # refused, and perhaps stored still; by its leader only
+        self.shun: Shunned = ()  # refused, and perhaps stored still; by its leader only
         self.token: Token | None = None  # the new one, saved; the trial may still be on
         self.trial_ends = math.inf  # in monotonic seconds
         self.landed: Login | None = None  # the login then; None: it is under way

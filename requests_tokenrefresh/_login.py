@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ._errors import LoginRequiredError, TokenRefreshError
 from ._evidence import Evidence, Resource
@@ -54,6 +54,10 @@ class Anything(Enum):
 
 
 ANYTHING: Final = Anything.ANYTHING
+
+
+Shunned: TypeAlias = tuple[Token, ...] | Anything
+"""Stored tokens that are not to be believed."""
 
 
 class Hand(NamedTuple):
@@ -146,7 +150,7 @@ class Kept(NamedTuple):
     """
 
     seed: Token | None = None
-    shun: tuple[Token, ...] | Anything = ()
+    shun: Shunned = ()
     look_at: float = -math.inf
 
     def believes(self, stored: Token) -> bool:
@@ -269,9 +273,7 @@ def failed(
     return changed(login, hand=hand, flight=None, look_at=look_at, pause=pause, kept=kept)
 
 
-def refused(
-    login: Login, flight: object, error: LoginRequiredError, *, shun: tuple[Token, ...]
-) -> Login:
+def refused(login: Login, flight: object, error: LoginRequiredError, *, shun: Shunned) -> Login:
     """The issuer has refused *flight* for good, or the store was emptied: the login is over."""
     if flight is not login.flight:
         return login
@@ -279,7 +281,7 @@ def refused(
 
 
 def refused_early(
-    login: Login, flight: object, error: LoginRequiredError, *, shun: tuple[Token, ...]
+    login: Login, flight: object, error: LoginRequiredError, *, shun: Shunned
 ) -> Login:
     """The same while the token lives: with that it ends, and nobody asks again."""
     hand = login.hand
@@ -289,7 +291,7 @@ def refused_early(
     return changed(login, flight=None, over=error, look_at=hand.dead_at, unsaved=None, kept=kept)
 
 
-def awaits_login(login: Login, flight: object, shun: tuple[Token, ...]) -> Login:
+def awaits_login(login: Login, flight: object, shun: Shunned) -> Login:
     """What *flight* had was refused, and it goes on with the unattended login."""
     if flight is not login.flight:
         return login
@@ -390,7 +392,7 @@ def _is_anothers(login: Login, hand: Hand) -> bool:
     return hand.found and login.token is not None and of_another_person(login.token, hand.token)
 
 
-def _ended(login: Login, error: LoginRequiredError, shun: tuple[Token, ...] | Anything) -> Login:
+def _ended(login: Login, error: LoginRequiredError, shun: Shunned) -> Login:
     if login.is_over():
         error = login.over or error  # it was over before, and a look beside may be too early now
     kept = Kept(shun=shun)

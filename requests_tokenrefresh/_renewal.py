@@ -26,9 +26,11 @@ from ._keeping import Keeping, told
 from ._login import (
     ANYTHING,
     REJECTED,
+    Anything,
     Hand,
     Login,
     Now,
+    Shunned,
     Unsaved,
     awaits_login,
     failed,
@@ -263,7 +265,7 @@ class Renewal:
                 return None
         except Exception as error:
             # Whatever the store raises, the refusal stands: the server is not asked again.
-            flight.shun = (basis,)
+            flight.shun = _what_may_linger(basis, unsaved)
             _log.warning("the login is over, but the store still says otherwise: %s", told(error))
             return None
         if stored is None:
@@ -274,7 +276,7 @@ class Renewal:
             ) from refusal
         return stored
 
-    def _forget(self, flight: Flight, basis: Token) -> tuple[Token, ...]:
+    def _forget(self, flight: Flight, basis: Token) -> Shunned:
         """Clear the store, or let siblings use up a token that lives; return what it holds then."""
         if not self._lives_on(flight):
             self._store.clear()
@@ -360,6 +362,14 @@ class Renewal:
         before, after = self._flights.publish(flight, hand, unsaved)
         self._announce(before, after)
         return outcome if flight.token is hand.token else "discarded"
+
+
+def _what_may_linger(basis: Token, unsaved: Unsaved | None) -> Shunned:
+    if unsaved is None or unsaved.replaces is None:
+        return (basis,)
+    if isinstance(unsaved.replaces, Anything):
+        return ANYTHING
+    return basis, unsaved.replaces
 
 
 def _emptied() -> LoginRequiredError:

@@ -223,7 +223,7 @@ def came_of(
     Returns:
         FAIL with the error, GO with the token of *landed*, OWN, or NOTHING: decide anew.
     """
-    failure = landed.over
+    failure: TokenRefreshError | None = landed.over
     if landed.pause is not None and landed.pause is not began.pause:
         failure = landed.pause.error
     if failure is not None:

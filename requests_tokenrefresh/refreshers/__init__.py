@@ -1,7 +1,17 @@
 """Refreshers: what gets the next token. Any callable with the same promise will do as well."""
 
-from ._grants import ClientCredentialsGrant, RefreshTokenGrant
-from ._json import JSONRefresh
+from typing import TYPE_CHECKING
+
+from .._on_demand import on_demand
 from ._protocol import Refresher
+
+if TYPE_CHECKING:
+    from ._grants import ClientCredentialsGrant, RefreshTokenGrant
+    from ._json import JSONRefresh
+else:
+    __getattr__ = on_demand(
+        __name__,
+        {"._grants": ["ClientCredentialsGrant", "RefreshTokenGrant"], "._json": ["JSONRefresh"]},
+    )
 
 __all__ = ["ClientCredentialsGrant", "JSONRefresh", "RefreshTokenGrant", "Refresher"]

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
+from .._on_demand import on_demand
 from ._content import Cipher
-from ._file import FileTokenStore
-from ._keyring import KeyringTokenStore
 from ._memory import MemoryTokenStore
 from ._protocol import TokenStore
-from ._redis import RedisTokenStore
-from ._sql import SQLTokenStore
+
+if TYPE_CHECKING:
+    from ._file import FileTokenStore
+    from ._keyring import KeyringTokenStore
+    from ._redis import RedisTokenStore
+    from ._sql import SQLTokenStore
+else:
+    __getattr__ = on_demand(
+        __name__,
+        {
+            "._file": ["FileTokenStore"],
+            "._keyring": ["KeyringTokenStore"],
+            "._redis": ["RedisTokenStore"],
+            "._sql": ["SQLTokenStore"],
+        },
+    )
 
 __all__ = [
     "Cipher",
@@ -43,6 +57,8 @@ def open_store(store: TokenStore | str | os.PathLike[str] | None) -> TokenStore:
             "such as RedisTokenStore(url, key=...) or SQLTokenStore(url, name=...)"
         )
     if isinstance(store, str | os.PathLike):
+        from ._file import FileTokenStore  # on demand, as above
+
         return FileTokenStore(store)
     # A class has all the methods of its instances, so the protocol alone would let it in.
     if isinstance(store, TokenStore) and not isinstance(store, type):

@@ -69,6 +69,23 @@ def test_an_expiry_after_the_last_line_of_a_program_is_refreshed_and_saved(
     assert stored(tmp_path) == "access-2"
 
 
+COUNTING_MODULES = """
+import requests
+requests.get(url)  # which imports some for its first request
+before = set(sys.modules)
+get()
+say("imported:", *sorted(set(sys.modules) - before))
+"""
+
+
+def test_a_refresh_imports_nothing(example_com: ExampleCom, tmp_path: Path) -> None:
+    """After the last line of a program it may be too late to."""
+    example_com.expire()
+    ended = run(SESSION + COUNTING_MODULES, example_com.url, tmp_path / "token.json")
+    assert (ended.status, ended.noise, ended.said) == (0, "", ["200", "imported:"])
+    assert (example_com.token_requests, stored(tmp_path)) == (1, "access-2")
+
+
 UNDER_WAY = """
 threading._register_atexit(say, "the last line has passed")
 threading.Thread(target=get, daemon=%s).start()

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from requests_tokenrefresh import Token, TokenSource
+import pytest
+
+from requests_tokenrefresh import LoginRequiredError, Token, TokenSource
 from requests_tokenrefresh.events import Event
 from tests.support.doors import waiters
 from tests.support.threads import wait_until
@@ -106,3 +108,12 @@ def first_token(lifetime: float = 3600, issued_at: float = START) -> Token:
 def wait_for_waiters(source: TokenSource, count: int) -> None:
     """Return once *count* threads wait for the flight that is under way."""
     wait_until(lambda: waiters(source) == count)
+
+
+def refuse_and_log_out(source: TokenSource, token: Token | None) -> LoginRequiredError:
+    """Let *token* be refused at its trial; return what its caller gets, as that is the end."""
+    assert token is not None
+    assert source.refuse(token, DATA) is False
+    with pytest.raises(LoginRequiredError) as caught:
+        source.reject(token, DATA, replay=True)
+    return caught.value

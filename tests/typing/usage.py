@@ -317,3 +317,7 @@ def events_have_facts(event: events.Event) -> None:
 
 
 listener: events.Listener = events_have_facts
+
+
+def only_names_that_there_are_can_be_imported() -> None:
+    from requests_tokenrefresh import Grant  # type: ignore[attr-defined]  # noqa: F401

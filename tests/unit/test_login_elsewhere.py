@@ -8,7 +8,15 @@ import pytest
 
 from requests_tokenrefresh import LoginRequiredError, StoreUnavailableError, Token
 from requests_tokenrefresh.events import LoggedIn
-from tests.support.logins import DATA, START, Clock, Heard, Refresher, make_source
+from tests.support.logins import (
+    DATA,
+    START,
+    Clock,
+    Heard,
+    Refresher,
+    make_source,
+    refuse_and_log_out,
+)
 from tests.support.threads import run_together
 from tests.support.troubled_store import Store, siblings
 
@@ -33,16 +41,16 @@ def test_when_another_process_logs_in_again_this_one_goes_on() -> None:
 @pytest.mark.parametrize("end", ["logout", "emptied", "trial"])
 def test_however_the_login_ended_the_next_one_may_begin_elsewhere(end: str) -> None:
     clock, store = Clock(), Store()
-    source = make_source(store=store, clock=clock)
+    source = make_source(store=store, clock=clock, when_trial_refused="log_out")
     token = source.token()
     if end == "logout":
         source.logout()
     elif end == "emptied":
         store.clear()
     else:
-        token = source.reject(token, DATA)
+        refuse_and_log_out(source, source.reject(token, DATA))
     with pytest.raises(LoginRequiredError):
-        source.refuse(token, DATA) if end == "trial" else source.refresh(token)
+        source.refresh(token)
     store.save(siblings())
     clock.advance(1)
     assert source.token() == siblings()
@@ -185,11 +193,10 @@ def test_a_token_that_was_refused_at_its_trial_and_not_cleared_is_not_found_agai
     trouble: str,
 ) -> None:
     clock, store = Clock(), Store()
-    source = make_source(store=store, clock=clock)
+    source = make_source(store=store, clock=clock, when_trial_refused="log_out")
     new = source.reject(source.token(), DATA)
     store.fails[trouble] = StoreUnavailableError("down")
-    with pytest.raises(LoginRequiredError):
-        source.refuse(new, DATA)
+    refuse_and_log_out(source, new)
     store.fails.clear()
     clock.advance(1)
     with pytest.raises(LoginRequiredError):
@@ -198,11 +205,10 @@ def test_a_token_that_was_refused_at_its_trial_and_not_cleared_is_not_found_agai
 
 def test_a_login_while_a_refused_trial_is_being_cleared_learns_of_a_later_logout() -> None:
     store = Store()
-    source = make_source(store=store)
+    source = make_source(store=store, when_trial_refused="log_out")
     new = source.reject(source.token(), DATA)
     store.before["lock"] = lambda: source.login("newer")
-    with pytest.raises(LoginRequiredError):
-        source.refuse(new, DATA)
+    assert source.refuse(new, DATA) is False
     assert store.load() == Token("newer")
     store.clear()
     with pytest.raises(LoginRequiredError, match="emptied by another process"):

@@ -24,6 +24,7 @@ from tests.support.logins import (
     Refresher,
     first_token,
     make_source,
+    refuse_and_log_out,
     wait_for_waiters,
 )
 from tests.support.threads import Callers, run_together, start_together
@@ -259,14 +260,21 @@ def test_a_store_that_raises_what_it_should_not_is_a_store_error_all_the_same() 
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
-@pytest.mark.parametrize("method", [TokenSource.refresh, TokenSource.reject])
+@pytest.mark.parametrize(
+    "get",
+    [
+        lambda source, old: source.refresh(old),
+        lambda source, old: source.reject(old, DATA),
+    ],
+    ids=["refresh", "reject"],
+)
 def test_a_lock_that_cannot_be_released_does_not_undo_a_refresh(
-    method: Callable[[TokenSource, Token], Token],
+    get: Callable[[TokenSource, Token], Token],
 ) -> None:
     heard, store = Heard(), Store()
     source = make_source(store=store, listeners=[heard])
     store.fails["unlock"] = TokenStoreError("gone")
-    assert method(source, source.token()).access_token == "access-1"
+    assert get(source, source.token()).access_token == "access-1"
     assert source.token().access_token == "access-1"
     assert [e.outcome for e in heard.of(RefreshEnded)] == ["refreshed"]  # type: ignore[attr-defined]
 
@@ -310,7 +318,7 @@ def test_what_it_rotated_to_may_have_expired_already_and_is_refreshed_next() -> 
     with pytest.raises(RefreshFailedError, match="another program rotated") as caught:
         source.refresh(source.token())
     assert isinstance(caught.value.__cause__, LoginRequiredError)
-    assert source.token().access_token == "access-2"
+    assert source.refresh(source.token()).access_token == "access-2"
     assert refresher.calls == [first_token(), siblings()]
 
 
@@ -351,7 +359,7 @@ def test_a_refused_token_that_stays_in_the_store_is_not_used_again_until_the_log
 
     refresher.answers.append(refuse)
     login = Refresher(RefreshFailedError("down", retry_after=1.0), {"access_token": "logged-in"})
-    source = make_source(refresher, store=store, clock=clock, login=login)
+    source = make_source(refresher, store=store, clock=clock, login=login, random=lambda: 0.0)
     with pytest.raises(RefreshFailedError):
         source.refresh(source.token())
     store.fails.clear()
@@ -365,11 +373,10 @@ def test_a_store_that_fails_after_a_refused_trial_does_not_soften_it_either(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = Store()
-    source = make_source(store=store)
+    source = make_source(store=store, when_trial_refused="log_out")
     new = source.reject(source.token(), DATA)
     store.fails["clear"] = TokenStoreError("gone")
-    with pytest.raises(LoginRequiredError):
-        source.refuse(new, DATA)
+    refuse_and_log_out(source, new)
     assert "the store still says otherwise" in caplog.text
 
 
@@ -394,13 +401,11 @@ def test_a_login_that_was_never_saved_and_fails_its_trial_is_not_replaced_by_the
     None
 ):
     clock, store = Clock(), Store()
-    source = make_source(store=store, clock=clock)
+    source = make_source(store=store, clock=clock, when_trial_refused="log_out")
     store.fails["save"] = StoreUnavailableError("down")
     with pytest.raises(StoreUnavailableError):
         source.login("another")
-    new = source.reject(source.token(), DATA)
-    with pytest.raises(LoginRequiredError):
-        source.refuse(new, DATA)
+    refuse_and_log_out(source, source.reject(source.token(), DATA))
     assert store.load() is None
     clock.advance(1)
     with pytest.raises(LoginRequiredError):
@@ -420,11 +425,10 @@ def test_the_login_to_start_with_is_saved_so_that_siblings_and_pickles_have_it()
 def test_what_a_store_raises_is_not_repeated_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """A database driver repeats the parameters of its statement."""
     store = Store()
-    source = make_source(store=store)
+    source = make_source(store=store, when_trial_refused="log_out")
     store.fails["save"] = ValueError("INSERT ... s3cret")
     new = source.reject(source.token(), DATA)
     store.fails["clear"] = ValueError("DELETE ... s3cret")
-    with pytest.raises(LoginRequiredError):
-        source.refuse(new, DATA)
+    refuse_and_log_out(source, new)
     assert "s3cret" not in caplog.text
     assert caplog.text.count("the token store raised ValueError") == 2

@@ -13,6 +13,7 @@ PACKAGE = Path(requests_tokenrefresh.__file__).parent
 
 # Each may import from those above it, and from its own folder.
 ROOMS = [
+    "_on_demand",
     "_token",
     "_errors",
     "events",
@@ -43,14 +44,15 @@ ROOMS = [
 ]
 VALUES = {"_token", "_errors"}
 NARROWER = {
+    "_on_demand": set(),
     "_token": set(),
     "_errors": set(),
     "events": set(),
     "_origins": {"_errors"},
     "_challenge": set(),
     "_replay": set(),
-    "refreshers": {*VALUES, "_origins"},
-    "stores": VALUES,
+    "refreshers": {*VALUES, "_on_demand", "_origins"},
+    "stores": {*VALUES, "_on_demand"},
     "_evidence": set(),
     "_login": {*VALUES, "_evidence"},
     "_backoff": {"_errors", "_login"},

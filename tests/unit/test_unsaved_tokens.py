@@ -16,7 +16,15 @@ from requests_tokenrefresh import (
     TokenSource,
 )
 from requests_tokenrefresh.events import RefreshEnded
-from tests.support.logins import DATA, START, Clock, Heard, Refresher, make_source
+from tests.support.logins import (
+    DATA,
+    START,
+    Clock,
+    Heard,
+    Refresher,
+    make_source,
+    refuse_and_log_out,
+)
 from tests.support.threads import run_together
 from tests.support.troubled_store import Store, siblings
 
@@ -35,8 +43,10 @@ def unsaved(
     source = make_source(refresher, store=store, clock=clock, **options)
     store.fails["save"] = DOWN
     clock.advance(60)
-    renew = source.reject if trial else source.refresh
-    assert renew(source.token()).access_token == "access-1"
+    old = source.token()
+    new = source.reject(old, DATA) if trial else source.refresh(old)
+    assert new is not None
+    assert new.access_token == "access-1"
     del store.fails["save"]
     return source
 
@@ -204,9 +214,8 @@ def test_a_login_that_could_not_be_saved_beside_a_leader_outlives_a_logout_elsew
 
 def test_one_that_is_refused_at_its_trial_takes_the_spent_one_before_it_along() -> None:
     clock, store, refresher = Clock(), Store(), Refresher()
-    source = unsaved(store, clock, refresher, trial=True)
-    with pytest.raises(LoginRequiredError):
-        source.refuse(source.token(), DATA)
+    source = unsaved(store, clock, refresher, trial=True, when_trial_refused="log_out")
+    refuse_and_log_out(source, source.token())
     assert store.load() is None
     clock.advance(1)
     with pytest.raises(LoginRequiredError):
@@ -216,11 +225,11 @@ def test_one_that_is_refused_at_its_trial_takes_the_spent_one_before_it_along() 
 
 def test_one_that_is_refused_at_its_trial_leaves_what_a_sibling_has_stored_since() -> None:
     clock, store = Clock(), Store()
-    source = unsaved(store, clock, Refresher(), trial=True)
+    source = unsaved(store, clock, Refresher(), trial=True, when_trial_refused="log_out")
     store.save(siblings())
-    with pytest.raises(LoginRequiredError):
-        source.refuse(source.token(), DATA)
+    assert source.refuse(source.token(), DATA) is False
     assert store.load() == siblings()
+    assert source.token() == siblings()
 
 
 def test_the_spent_one_before_it_is_not_found_again_where_it_could_not_be_cleared() -> None:
@@ -275,10 +284,11 @@ def test_a_token_that_could_not_be_saved_is_no_reason_to_look_while_backing_off(
     refresher = Refresher(None, RefreshFailedError("503", retry_after=3600))
     source = unsaved(store, clock, refresher)
     store.fails["save"] = DOWN
-    with pytest.raises(RefreshFailedError):
-        source.refresh(source.token())
-    with pytest.raises(RefreshFailedError):
-        source.token()
+    old = source.token()
+    for _ in range(2):
+        with pytest.raises(RefreshFailedError):
+            source.refresh(old)
+        store.fails["load"] = AssertionError("looked")
 
 
 # -- a store that gave the lock to another ----
