@@ -30,7 +30,7 @@ from requests_tokenrefresh.events import (
     TokenRejected,
 )
 from tests.support.doors import flying, is_proven
-from tests.support.logins import DATA, ORIGIN, Clock, Heard, Refresher, make_source
+from tests.support.logins import ORIGIN, OTHER, Clock, Heard, Refresher, make_source
 
 URL = f"{ORIGIN}/orders"
 BEARER = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -109,9 +109,31 @@ def test_a_401_that_does_not_reject_proves_nothing_either(api: responses.Request
 # -- refused -----------------------------------------------------------------------------------
 
 
-def test_a_replay_that_is_refused_ends_the_login(api: responses.RequestsMock) -> None:
+def test_a_replay_that_is_refused_is_that_resources_own_answer(
+    api: responses.RequestsMock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    heard, reasons = Heard(), list[str]()
+    source = make_source(listeners=[heard], on_logout=reasons.append)
+    api.get(URL, status=401, body="first")
+    api.get(URL, status=401, body="second")
+    response = session_for(source).get(URL)
+    assert (response.status_code, response.text) == (401, "second")
+    assert [r.text for r in response.history] == ["first"]
+    assert source.token().access_token == "access-1"
+    assert reasons == []
+    assert [e.replay for e in heard.of(TokenRejected)] == [False, True]  # type: ignore[attr-defined]
+    assert [e.verdict for e in heard.of(ReplayEnded)] == ["refused"]  # type: ignore[attr-defined]
+    assert caplog.messages == [
+        f"the 401 of GET {URL} is passed on: a new token was refused as well"
+    ]
+
+
+def test_a_replay_that_is_refused_ends_the_login_where_that_is_wanted(
+    api: responses.RequestsMock,
+) -> None:
     heard = Heard()
-    source = make_source(listeners=[heard])
+    source = make_source(listeners=[heard], when_trial_refused="log_out")
     api.get(URL, status=401, body="first")
     api.get(URL, status=401, body="second")
     with pytest.raises(requests.HTTPError) as caught:
@@ -203,17 +225,31 @@ def test_a_request_without_a_login_is_not_sent(api: responses.RequestsMock) -> N
 def test_a_transient_failure_says_try_again_and_carries_the_request(
     api: responses.RequestsMock,
 ) -> None:
-    source = make_source(Refresher(RefreshFailedError("unreachable", retry_after=3)))
-    session = session_for(source)
-    api.get(URL, status=401)
+    refresher = Refresher(RefreshFailedError("unreachable", retry_after=3))
+    session = session_for(make_source(refresher, random=lambda: 0.0))
+    api.get(URL, status=401, body="who are you?")
     for _ in range(2):
         with pytest.raises(RefreshFailedError) as caught:
             session.get(URL)
         assert caught.value.retry_after == 3
         assert caught.value.request is not None
         assert caught.value.request.url == URL
-        assert caught.value.response is None
-    assert len(api.calls) == 1
+        assert caught.value.response is not None
+        assert (caught.value.response.status_code, caught.value.response.text) == (
+            401,
+            "who are you?",
+        )
+    assert (len(api.calls), len(refresher.calls)) == (2, 1)
+
+
+def test_a_failure_before_anything_is_sent_carries_no_response(
+    api: responses.RequestsMock,
+) -> None:
+    source = make_source(Refresher(RefreshFailedError("unreachable")), logged_in=False)
+    with pytest.raises(RefreshFailedError) as caught:
+        session_for(source).get(URL)
+    assert caught.value.response is None
+    assert len(api.calls) == 0
 
 
 # -- whose answer a 401 is ---------------------------------------------------------------------
@@ -227,7 +263,8 @@ def test_one_forbidden_endpoint_does_not_drive_the_token_endpoint(
     session = session_for(source)
     api.get(URL, status=200)
     api.get(f"{ORIGIN}/forbidden", status=401, body="not you" + "." * 100_000)
-    source.refresh(source.token())
+    session.get(URL)
+    assert len(session.get(f"{ORIGIN}/forbidden").history) == 1
     session.get(URL)
     for _ in range(5):
         response = session.get(f"{ORIGIN}/forbidden")
@@ -239,11 +276,12 @@ def test_a_401_to_a_replay_with_a_proven_token_is_returned(api: responses.Reques
     source = make_source(Refresher(lifetime=3600), trial_timeout=0)
     api.get(URL, status=401, body="first")
     api.get(URL, status=401, body="own")
-    source_refresh = source.reject
+    source_reject = source.reject
 
-    def reject_and_prove(token: Any) -> Any:
-        new = source_refresh(token)
-        source.accept(new, DATA)  # as another thread's request might
+    def reject_and_prove(*args: Any, **facts: Any) -> Any:
+        new = source_reject(*args, **facts)
+        assert new is not None
+        source.accept(new, OTHER)  # as another thread's request might
         return new
 
     source.reject = reject_and_prove  # type: ignore[method-assign]
@@ -295,7 +333,10 @@ def test_a_rule_of_ones_own_says_what_rejects_a_token(api: responses.RequestsMoc
 
 def test_an_error_has_a_401_whatever_rejected_the_token(api: responses.RequestsMock) -> None:
     api.get(URL, status=403, body="no")
-    session = session_for(make_source(), is_rejected=lambda response: response.status_code == 403)
+    session = session_for(
+        make_source(when_trial_refused="log_out"),
+        is_rejected=lambda response: response.status_code == 403,
+    )
     with pytest.raises(LoginRequiredError) as caught:
         session.get(URL)
     response = caught.value.response
@@ -322,17 +363,18 @@ def test_insufficient_scope_is_not_a_matter_of_refreshing(api: responses.Request
 # -- a trial has a verdict on every way out ----------------------------------------------------
 
 
-def test_an_interrupt_while_a_replay_is_accepted_ends_the_trial(
-    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("report", ["accept", "refuse"])
+def test_an_interrupt_while_a_verdict_is_reported_ends_the_trial(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, report: str
 ) -> None:
     source = make_source()
 
-    def interrupted(_token: object) -> None:
+    def interrupted(*_args: object, **_facts: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(source, "accept", interrupted)
+    monkeypatch.setattr(source, report, interrupted)
     api.get(URL, status=401)
-    api.get(URL)
+    api.get(URL, status=200 if report == "accept" else 401)
     with pytest.raises(KeyboardInterrupt):
         session_for(source).get(URL)
     assert not flying(source)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
 import base64
->>>>>>> w-mount
 import copy
 import gc
 import io
@@ -33,12 +30,7 @@ ENTRY = ("ann", "s3cret")  # of every host that has one
 
 def basic(user: str, password: str) -> str:
     """The header of these credentials."""
-<<<<<<< HEAD
-    request = requests.Request("GET", FOREIGN, auth=HTTPBasicAuth(user, password)).prepare()
-    return request.headers["Authorization"]
-=======
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
->>>>>>> w-mount
 
 
 FROM_NETRC = basic(*ENTRY)

@@ -11,7 +11,6 @@ import pytest
 
 from requests_tokenrefresh import (
     FileTokenStore,
-    LoginRequiredError,
     StoreUnavailableError,
     Token,
 )
