@@ -170,6 +170,9 @@ class ClientCredentialsGrant(_Grant):
         InsecureTransportError: *token_url* is plain http to another machine.
     """
 
+    unattended = True
+    """Nobody has to log in: a refusal may pass, and each process may get a token of its own."""
+
     _confidential = True  # section 4.4: it MUST be
 
     def __call__(self, token: Token | None = None) -> Token:

@@ -14,4 +14,8 @@ What it returns is a `Token`, a token reply (RFC 6749 section 5.1) or an access 
 `LoginRequiredError` if the refusal is permanent, `RefreshFailedError` if another attempt may
 succeed. It makes one attempt: the caller decides about the next, and calls it on one thread at
 a time.
+
+One whose attribute ``unattended`` is true needs nobody to log in, and nothing of the old token, as
+`ClientCredentialsGrant`: its refusal ends no login but is tried again after a pause, and a source
+that keeps its tokens in memory pickles, without them.
 """

@@ -39,7 +39,8 @@ class FakeTokenSource(TokenSource):
             token=self._server.good,
             clock=self._server.time,
             monotonic=self._server.time,
-            **options,
+            # Without jitter, what a test waits for comes when it says.
+            **{"random": lambda: 0.0, **options},
         )
 
     @property

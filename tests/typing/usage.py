@@ -194,10 +194,14 @@ def what_a_source_does(tokens: TokenSource) -> None:
 
 
 def what_an_adapter_of_ones_own_reports(tokens: TokenSource, token: Token) -> None:
-    tokens.accept(token, DATA)
-    assert_type(tokens.trusts(token), bool)
-    assert_type(tokens.reject(token, DATA), Token)
-    assert_type(tokens.refuse(token, DATA), bool)
+    data = ("GET", "https://api.example.com", "/data")
+    assert_type(tokens.learns_from(token), bool)
+    tokens.accept(token, data)
+    assert_type(tokens.is_own(token, data), bool)
+    assert_type(tokens.reject(token, data), Token | None)
+    assert_type(tokens.tries_again(token), bool)
+    assert_type(tokens.refuse(token, data), bool)
+    tokens.passes_on(data, "it says so")
     tokens.give_up(token)
     assert_type(tokens.on_trial(token), bool)
     assert_type(tokens.refreshing_here(), bool)
