@@ -23,7 +23,8 @@ _FAULTS: dict[str, tuple[Callable[[LoginSite], Fault], tuple[float, ...]]] = {
     "hangs": (lambda site: site.hang, _BACKOFF),
     "resets": (lambda site: site.reset, _BACKOFF),
     "answers 503": (lambda _site: unavailable(), _BACKOFF),
-    "asks to wait": (lambda _site: unavailable(retry_after=25), (0.0, 25.0, 50.0, 75.0)),
+    # ... and a tenth on top, as no two processes are to come back at once.
+    "asks to wait": (lambda _site: unavailable(retry_after=20), (0.0, 22.0, 44.0, 66.0)),
 }
 
 

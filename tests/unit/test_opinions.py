@@ -1,4 +1,4 @@
-"""Rule 4 of the flight: one refusal is one resource's word; then others are asked, and then doubt."""
+"""Rule 4 of the flight: one refusal is one resource's word; others are asked, and then doubt."""
 
 from __future__ import annotations
 
