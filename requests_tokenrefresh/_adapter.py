@@ -27,13 +27,22 @@ from ._errors import (
     local_unauthorized,
 )
 from ._evidence import Resource, resource_of
-from ._replay import body_position, rewind, set_aside, spooled, with_authorization, with_cookies
+from ._replay import (
+    authorization_of,
+    body_position,
+    rewind,
+    set_aside,
+    spooled,
+    with_authorization,
+    with_cookies,
+)
 from ._source import TokenSource
 from ._token import Token
 from .events import ReplayEnded, ReplayStarted, TokenRejected
 
 _log = logging.getLogger("requests_tokenrefresh")
 
+_UNAUTHORIZED = 401
 _MOST_REPLAYS = 2  # the second only if the token of the first has grown old meanwhile
 
 
@@ -144,7 +153,8 @@ class TokenRefreshAdapter(HTTPAdapter):
         }
         if not self._takes_a_token(request):
             return self._transmit(request, how)
-        _refuse_plain_http_to_a_proxy(request, proxies)
+        if proxies:
+            _refuse_plain_http_to_a_proxy(request, proxies)
         try:
             token = self._source.token()
         except LoginRequiredError as error:
@@ -154,10 +164,10 @@ class TokenRefreshAdapter(HTTPAdapter):
             raise
         if self._spool_bodies:
             request = spooled(request, self._spool_bodies)
-        position = body_position(request.body)
+        position = None if request.body is None else body_position(request.body)
         response = self._transmit(with_authorization(request, token.authorization), how)
         if not self._rejects(request, response, token):
-            if response.status_code != requests.codes.unauthorized:
+            if response.status_code != _UNAUTHORIZED:
                 self._accept(request, token)
             return response
         self._source.tell(TokenRejected, replay=False)
@@ -193,7 +203,7 @@ class TokenRefreshAdapter(HTTPAdapter):
     def _takes_a_token(self, request: requests.PreparedRequest) -> bool:
         if not self._source.origins.allow(request.url or "") or self._source.refreshing_here():
             return False
-        authorization = request.headers.get("Authorization")
+        authorization = authorization_of(request)
         if authorization is None:
             return True
         if isinstance(authorization, bytes):
@@ -209,7 +219,7 @@ class TokenRefreshAdapter(HTTPAdapter):
     ) -> bool:
         if self._is_rejected is not None:
             return self._is_rejected(response)
-        if response.status_code != requests.codes.unauthorized:
+        if response.status_code != _UNAUTHORIZED:
             return False
         why = own_answer(response, token.token_type)
         if why is not None:
@@ -310,7 +320,7 @@ class TokenRefreshAdapter(HTTPAdapter):
             if refused:
                 is_last = self._source.refuse(token, resource)
                 verdict = "refused"
-            elif response.status_code != requests.codes.unauthorized:
+            elif response.status_code != _UNAUTHORIZED:
                 self._accept(request, token, replay=True)
                 verdict = "accepted"
         finally:
@@ -341,7 +351,7 @@ def _resource_of(request: requests.PreparedRequest) -> Resource:
 
 
 def _the_401(request: requests.PreparedRequest, response: requests.Response) -> requests.Response:
-    if response.status_code == requests.codes.unauthorized:
+    if response.status_code == _UNAUTHORIZED:
         return response
     # is_rejected took it for a rejection; who handles the error looks for a 401.
     unauthorized = local_unauthorized(request)
@@ -350,11 +360,11 @@ def _the_401(request: requests.PreparedRequest, response: requests.Response) -> 
 
 
 def _refuse_plain_http_to_a_proxy(
-    request: requests.PreparedRequest, proxies: dict[str, str] | None
+    request: requests.PreparedRequest, proxies: dict[str, str]
 ) -> None:
     """Plain http is for this machine only, and a proxy is another one that reads along."""
     url = request.url or ""
-    if proxies and url.startswith("http:") and select_proxy(url, proxies):
+    if url.startswith("http:") and select_proxy(url, proxies):
         raise InsecureTransportError(
             "a plain http request with a token would go through a proxy; "
             "name its host in NO_PROXY, or use https",

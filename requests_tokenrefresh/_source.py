@@ -10,12 +10,12 @@ import functools
 import logging
 import os
 import random as _random
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
+from ._door import check_callable, check_choice, check_seconds
 from ._errors import LoginRequiredError
 from ._evidence import Evidence, Resource
 from ._flight import Flights
@@ -114,18 +114,18 @@ class TokenSource:
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = _random.random,
     ) -> None:
-        _check_callable("refresher", refresher, "a grant, or a function that takes a Token")
+        check_callable("refresher", refresher, "a grant, or a function that takes a Token")
         for name, function in (("login", login), ("on_logout", on_logout)):
             if function is not None:
-                _check_callable(name, function, "a function, or None")
-        _check_choice("when_logged_out", when_logged_out, ("raise", "return", "detach"))
-        _check_choice("when_trial_refused", when_trial_refused, ("return", "log_out"))
+                check_callable(name, function, "a function, or None")
+        check_choice("when_logged_out", when_logged_out, ("raise", "return", "detach"))
+        check_choice("when_trial_refused", when_trial_refused, ("return", "log_out"))
         self.origins = Origins(origins)
         self.when_logged_out: WhenLoggedOut = when_logged_out
         self._refresher = refresher
-        self._leeway = _check_seconds("leeway", leeway)
-        self._early = _check_seconds("early", early)
-        self._wait_timeout = _check_seconds("wait_timeout", wait_timeout)
+        self._leeway = check_seconds("leeway", leeway)
+        self._early = check_seconds("early", early)
+        self._wait_timeout = check_seconds("wait_timeout", wait_timeout)
         self._clock = clock
         self._monotonic = monotonic
         self._random = random
@@ -133,10 +133,10 @@ class TokenSource:
         self._configuration: dict[str, Any] = {
             "store": open_store(store),
             "login": login,
-            "trial_timeout": _check_seconds("trial_timeout", trial_timeout),
-            "trial_patience": _check_seconds("trial_patience", trial_patience),
+            "trial_timeout": check_seconds("trial_timeout", trial_timeout),
+            "trial_patience": check_seconds("trial_patience", trial_patience),
             "when_trial_refused": when_trial_refused,
-            "min_refresh_interval": _check_seconds("min_refresh_interval", min_refresh_interval),
+            "min_refresh_interval": check_seconds("min_refresh_interval", min_refresh_interval),
         }
         seed = None if token is None else read_reply(token, received_at=clock(), previous=None)
         self._telling = Telling(listeners, on_logout, monotonic)
@@ -343,6 +343,8 @@ class TokenSource:
 
     def refreshing_here(self) -> bool:
         """Return whether this very thread is inside the refresher (or the store)."""
+        if self._flights.login.flight is None and self._keeping.in_turn is None:
+            return False  # nobody is; every request asks
         return self._keeping.is_led_here() or self._flights.is_led_here()
 
     def tell(self, event: Callable[..., Event], **facts: Any) -> None:
@@ -365,25 +367,6 @@ def _trial_refused() -> LoginRequiredError:
         "call login() with a new token",
         reason="trial_refused",
     )
-
-
-def _check_callable(name: str, value: object, wanted: str) -> None:
-    if not callable(value):
-        raise TypeError(f"{name} is {wanted}, got {type(value).__name__}")
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        *others, last = map(repr, choices)
-        raise ValueError(f"{name} is {', '.join(others)} or {last}, got {value!r}")
-
-
-def _check_seconds(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} is a number of seconds, got {type(value).__name__}")
-    if not 0 <= value <= threading.TIMEOUT_MAX:
-        raise ValueError(f"{name} is a number of seconds, 0 or more, got {value!r}")
-    return float(value)
 
 
 _sources: weakref.WeakSet[TokenSource] = weakref.WeakSet()
