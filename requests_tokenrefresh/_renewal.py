@@ -22,14 +22,12 @@ from ._errors import (
     TokenRefreshError,
 )
 from ._flight import Flight, Flights
+from ._hand import REJECTED, Hand, Now
 from ._keeping import Keeping, told
 from ._login import (
     ANYTHING,
-    REJECTED,
     Anything,
-    Hand,
     Login,
-    Now,
     Shunned,
     Unsaved,
     awaits_login,
@@ -190,14 +188,13 @@ class Renewal:
             if self._log_in is None:
                 raise
             return None
-        if stored is None:
-            if pending is not None:
-                raise _emptied()
-            return login.kept.seed
-        if pending is None:
-            hand = self._take(stored, True)
-            self._flights.change(lambda login, _now: took(login, flight, hand))
-        return stored
+        if stored is None and pending is not None:
+            raise _emptied()
+        basis, unsaved = (stored, None) if stored is not None else (login.kept.seed, Unsaved(None))
+        if basis is not None and pending is None:
+            hand = self._take(basis, True)
+            self._flights.change(lambda login, _now: took(login, flight, hand, unsaved))
+        return basis
 
     def _what_follows(self, basis: Token | None) -> Unsaved:
         """Return what a token made from *basis* takes the place of in the store."""

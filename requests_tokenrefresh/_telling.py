@@ -29,7 +29,7 @@ class Telling:
         self.listeners = tuple(listeners)
         self.on_logout = on_logout
         self._monotonic = monotonic
-        self._explained: OrderedDict[tuple[Resource, str], None] = OrderedDict()
+        self._explained: OrderedDict[Resource, None] = OrderedDict()
         self._explaining = threading.Lock()
 
     def tell(self, event: Callable[..., Event], **facts: Any) -> None:
@@ -64,9 +64,9 @@ class Telling:
     def passes_on(self, resource: Resource, why: str) -> None:
         """Say once that a 401 of *resource* goes to its caller, and *why*."""
         with self._explaining:
-            if (resource, why) in self._explained:
+            if resource in self._explained:
                 return
-            self._explained[resource, why] = None
+            self._explained[resource] = None
             while len(self._explained) > _MOST_REMEMBERED:
                 self._explained.popitem(last=False)
         method, origin, path = resource
