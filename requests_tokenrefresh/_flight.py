@@ -223,7 +223,9 @@ class Flights:
         """End *flight*, whose leader was interrupted: what it has brought exists nowhere else."""
         with self.turn:
             now, hand = self.now(), flight.brought
-            if flight.token is not None or hand is None:
+            if flight.token is not None:
+                self._end_trial(flight)
+            elif hand is None:
                 self._become(gave_way(self.login, flight, now))
             else:
                 after = brought(self.login, flight, hand, now, unsaved=flight.follows)

@@ -204,7 +204,7 @@ def who_asks(login: Login, held: Held | None, now: Now) -> Asker | None:
     if hand is None or held is None or held.resource is None or held.token is not hand.token:
         return None
     known = held.resource in login.evidence.known
-    if hand.standing is not PROVEN or known or hand.counts_as_expired(now):
+    if hand.standing not in (PROVEN, UNTRIED) or known or hand.counts_as_expired(now):
         return None
     return _asker(hand, held.resource)
 
@@ -331,7 +331,8 @@ def _moved(login: Login, row: Row, held: Held, now: Now) -> Login:
         hand = hand._replace(proven_by=held.resource, refused_by=())
     elif row.what is REPLAY_ANSWERED_401:
         hand = hand.refused(held.resource)
-    hand = hand._replace(standing=standing)
+    still_due = None if hand.replay_due == held.resource else hand.replay_due
+    hand = hand._replace(standing=standing, replay_due=still_due)
     lands = login.standing is ON_TRIAL and standing is not ON_TRIAL
     flight = None if lands else login.flight
     return changed(login, hand=hand, flight=flight, evidence=evidence)
