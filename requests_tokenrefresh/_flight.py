@@ -224,8 +224,8 @@ class Flights:
         with self.turn:
             now, hand = self.now(), flight.brought
             if flight.token is not None:
-                self._end_trial(flight)
-            elif hand is None:
+                return  # it has landed, or its token is on trial: see `handing_over`
+            if hand is None:
                 self._become(gave_way(self.login, flight, now))
             else:
                 after = brought(self.login, flight, hand, now, unsaved=flight.follows)
