@@ -157,10 +157,13 @@ class Renewal:
         flight.brought, flight.follows = hand, follows
         if not self._flights.flies(flight):
             return "discarded"
+        # A program that does not use our lock may have written while the server was answering.
+        newer = self._newer_after_all(token, follows)
         # The server may revoke the whole login when it sees an old refresh token again (RFC 9700
         # section 4.14.2), so the new one is saved before anybody can use it.
-        is_stored = self._kept.try_to_save(token)
-        newer = None if is_stored else self._newer_after_all(token, follows)
+        is_stored = newer is None and self._kept.try_to_save(token)
+        if newer is None and not is_stored:
+            newer = self._newer_after_all(token, follows)  # the store may have refused for that
         if newer is not None:
             return self._adopt(flight, newer)
         return self._publish(flight, hand, None if is_stored else follows, outcome)
@@ -217,8 +220,7 @@ class Renewal:
         return None if stored in (ours, unsaved.replaces) else stored
 
     def _newer_after_all(self, ours: Token, unsaved: Unsaved) -> Token | None:
-        """As `_newer_in_store`; None if the store does not answer: it is asked again before *ours*
-        is saved."""
+        """As `_newer_in_store`; None if the store does not answer: *ours* is kept then."""
         try:
             return self._newer_in_store(ours, unsaved)
         except LoginRequiredError:
