@@ -69,6 +69,8 @@ class Flight:
         self.asker = asker  # whose that is, if nothing else asks for it
         self.leader = threading.get_ident()
         self.pilot = self.leader  # flies, and then is on trial; another after a refusal
+        self.helper: int | None = None  # the thread on which its leader asks, if that is another
+        self.interrupt: BaseException | None = None  # of its leader, who heard the answer first
         self.opinions = 1  # resources that were asked
         self.repeats = 0  # of the leader's trial, out of patience with a server
         self.patience = 0.0  # seconds that these have waited
@@ -79,6 +81,10 @@ class Flight:
         self.token: Token | None = None  # the new one, saved; the trial may still be on
         self.trial_ends = math.inf  # in monotonic seconds
         self.landed: Login | None = None  # the login then; None: it is under way
+
+    def is_led_here(self) -> bool:
+        """Return whether this very thread leads, or asks for its leader."""
+        return threading.get_ident() in (self.leader, self.helper)
 
     def as_it_brings(self, hand: Hand, *, tries: bool) -> Hand:
         """Return *hand* as it stands then: on trial if its leader *tries* it."""
@@ -197,9 +203,7 @@ class Flights:
     def is_led_here(self) -> bool:
         """Return whether this very thread is between take-off and a new token."""
         flight = self.login.flight
-        return (
-            flight is not None and flight.token is None and flight.leader == threading.get_ident()
-        )
+        return flight is not None and flight.token is None and flight.is_led_here()
 
     def publish(self, flight: Flight, hand: Hand, unsaved: Unsaved | None) -> tuple[Login, Login]:
         """Let *flight* bring *hand*: on trial if its leader is to try it; else it lands.

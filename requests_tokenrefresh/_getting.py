@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import threading
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -134,10 +133,12 @@ class Getting:
             if outcome == "abandoned" or flight.token is None:
                 self._flights.abandon(flight)
             self._telling.tell(RefreshEnded, outcome=outcome)
+        if flight.interrupt is not None:
+            raise flight.interrupt
 
     def wait(self, flight: Flight, held: Held | None, deadline: float) -> bool:
         """Wait for *flight*; see `Flights.wait`."""
-        if flight.token is None and flight.leader == threading.get_ident():
+        if flight.token is None and flight.is_led_here():
             raise RefreshFailedError(
                 "the refresher asked for the very token that it was called to get; it must work "
                 "without one"

@@ -7,7 +7,6 @@ they say counts more.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -35,7 +34,7 @@ class Keeping:
     def is_led_here(self) -> bool:
         """Return whether this very thread is inside the store's lock."""
         flight = self.in_turn
-        return flight is not None and flight.leader == threading.get_ident()
+        return flight is not None and flight.is_led_here()
 
     def load(self) -> Token | None:
         """Return the stored token, if it is to be believed."""

@@ -8,7 +8,6 @@ written meanwhile it puts right before it leaves.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 from collections.abc import Callable
 
@@ -233,9 +232,9 @@ class Renewal:
 
     def _renewed(self, flight: Flight, basis: Token | None) -> tuple[Token, str]:
         if basis is None and self._log_in is not None:
-            return self._asking.ask(self._log_in, None), "logged_in"
+            return self._asking.log_in(flight, self._log_in), "logged_in"
         try:
-            return self._asking.ask(functools.partial(self._refresher, basis), basis), "refreshed"
+            return self._asking.refresh(flight, self._refresher, basis), "refreshed"
         except LoginRequiredError as refusal:
             rotated = None if basis is None else self._rotated_by_another(flight, basis, refusal)
             if rotated is not None:
@@ -245,7 +244,7 @@ class Renewal:
             self._flights.change(lambda login, _now: awaits_login(login, flight, flight.shun))
             if not self._flights.flies(flight):
                 raise
-        return self._asking.ask(self._log_in, None), "logged_in"
+        return self._asking.log_in(flight, self._log_in), "logged_in"
 
     # -- A refusal, or a failure --------------------------------------------------------------
 
@@ -347,7 +346,7 @@ class Renewal:
         if after is before or after.pause is None:
             return "discarded"
         if outcome == "transient":
-            delay = after.pause.until - self._flights.now().steady
+            delay = max(0.0, after.pause.until - self._flights.now().steady)
             _log.warning(
                 "the refresh failed; the next one in %.1f s at the earliest: %s", delay, error
             )

@@ -63,7 +63,7 @@ NARROWER = {
     "_backoff": {"_errors", "_hand", "_login"},
     "_rules": PURE,
     "_flight": {*PURE, "_rules"},
-    "_asking": {*PURE, "_flight"},
+    "_asking": {*PURE, "_flight", "refreshers"},
     "_keeping": {*PURE, "_flight", "stores"},
     "_netrc": {"_origins"},
 }
