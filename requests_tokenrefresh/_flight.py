@@ -211,7 +211,9 @@ class Flights:
         """End *flight*, whose leader was interrupted: what it has brought exists nowhere else."""
         with self.turn:
             now, hand = self.now(), flight.brought
-            if flight.token is not None or hand is None:
+            if flight.token is not None:
+                return  # it has landed, or its token is on trial: see `handing_over`
+            if hand is None:
                 self._become(gave_way(self.login, flight, now))
             else:
                 self._become(
