@@ -248,6 +248,8 @@ def brought(
     if flight is not login.flight:
         return login
     after = _in_use(login, hand, now, unsaved, is_another=_is_anothers(login, hand))
+    if unsaved is not None:
+        after = after._replace(kept=Kept(shun=login.kept.shun))  # the store holds it still
     if costs:
         after = after._replace(evidence=after.evidence.refreshed(now.steady))
     return after._replace(flight=flight) if hand.standing is ON_TRIAL else after
@@ -347,7 +349,7 @@ def saved(login: Login, token: Token, now: Now) -> Login:
     """The store holds *token*: that in hand, or one that came too late."""
     hand = login.hand
     if hand is not None and hand.token is token and login.unsaved is not None:
-        return changed(login, unsaved=None, look_at=due(hand, None, now))
+        return changed(login, unsaved=None, look_at=due(hand, None, now), kept=Kept())
     if login.is_over() and not isinstance(login.kept.shun, Anything):
         shun = (*login.kept.shun, token)
         return login._replace(kept=login.kept._replace(shun=shun))
