@@ -193,8 +193,11 @@ def decide(
     if login.over is not None:
         return _after_the_end(login, held, now)
     if hand is None or held is None or held.token is not hand.token:
-        if _is_of_another_person(held, hand):
-            return login, Step(OWN, ANOTHER_PERSON)
+        if hand is not None and _is_of_another_person(held, hand):
+            # Whoever was to try the token of somebody else does not: there is no verdict on it.
+            nobody = Held(hand.token, None)
+            after = judged(login, NO_VERDICT, nobody, now) if on_trial else login
+            return after, Step(OWN, ANOTHER_PERSON)
         if on_trial and login.standing is ON_TRIAL:
             return login, Step(GO)
         return _resolved(login, WANTED, held, now)
@@ -245,8 +248,8 @@ def is_in_need(login: Login, held: Held | None, now: Now) -> bool:
     return lacks and (login.pauses(now) or (held is not None and tired))
 
 
-def _is_of_another_person(held: Held | None, hand: Hand | None) -> bool:
-    if held is None or held.resource is None or hand is None:
+def _is_of_another_person(held: Held | None, hand: Hand) -> bool:
+    if held is None or held.resource is None:
         return False
     return of_another_person(held.token, hand.token)
 
