@@ -331,9 +331,10 @@ def _learned(evidence: Evidence, hand: Hand, row: Row, held: Held, now: Now) -> 
     """Return the evidence, and what this answer adds to it."""
     resource, steady = held.resource, now.steady
     if row.what is ACCEPTED and resource is not None:
-        if hand.standing is PROVEN:
-            return evidence.accepted(resource)
-        return evidence.proven(hand.refused_by, steady, rewarded=held.replay and not hand.found)
+        if hand.standing is not PROVEN:
+            worth_it = held.replay and not hand.found
+            evidence = evidence.proven(hand.refused_by, steady, rewarded=worth_it)
+        return evidence.accepted(resource)
     if row.what is REPLAY_ANSWERED_401 and row.becomes is DOUBTED:
         return evidence.doubted(steady)
     if hand.standing is PROVEN and resource is not None:

@@ -129,6 +129,20 @@ def test_a_resource_that_accepts_again_begins_anew() -> None:
     assert not source.is_own(source.token(), FORBIDDEN)
 
 
+def test_a_resource_that_proves_a_token_begins_anew_as_well() -> None:
+    """Though it has refused the very same token before."""
+    refresher = Refresher()
+    source = make_source(refresher)
+    visit(source)
+    for _ in range(3):
+        new = source.reject(source.token(), DATA)
+        assert new is not None
+        assert source.refuse(new, DATA)
+        visit(source)
+        assert not source.is_own(source.token(), DATA)
+    assert len(refresher.calls) == 3
+
+
 def test_min_refresh_interval_zero_has_no_patience() -> None:
     source = make_source(min_refresh_interval=0)
     forbid(source)
