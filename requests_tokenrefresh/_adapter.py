@@ -338,7 +338,7 @@ class TokenRefreshAdapter(HTTPAdapter):
             request.method,
         )
         try:
-            self._source.refresh(token)
+            self._source.reject(token, _resource_of(request), can_replay=False)
         except LoginRequiredError:
             raise
         except TokenRefreshError as error:

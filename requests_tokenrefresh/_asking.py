@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from ._errors import LoginRequiredError, RefreshFailedError, TokenRefreshError, says_invalid_grant
 from ._flight import Flights
-from ._login import Hand
+from ._hand import Hand
 from ._token import Token, read_reply
 
 Reply: TypeAlias = Token | Mapping[str, Any] | str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ._errors import LoginRequiredError, RefreshFailedError, TokenRefreshError
-from ._login import Now, Pause
+from ._hand import Now
+from ._login import Pause
 
 _FIRST = 0.5  # seconds; doubles with every failure in a row
 _LONGEST = 30.0  # seconds

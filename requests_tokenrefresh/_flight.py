@@ -17,22 +17,22 @@ from contextlib import contextmanager
 from typing import Literal, NamedTuple, TypeAlias
 
 from ._errors import LoginRequiredError, RefreshTimeoutError
-from ._login import (
-    DOUBTED,
-    MOST_OPINIONS,
-    ON_TRIAL,
-    Hand,
-    Login,
-    Now,
-    Shunned,
-    Unsaved,
-    brought,
-    gave_way,
-    in_child,
-    logged_out,
-    took_off,
+from ._evidence import Asker
+from ._hand import DOUBTED, MOST_OPINIONS, ON_TRIAL, Hand, Now
+from ._login import Login, Shunned, Unsaved, brought, gave_way, in_child, logged_out, took_off
+from ._rules import (
+    ACCEPTED,
+    LEAD,
+    LEAD_EARLY,
+    NO_VERDICT,
+    OWN,
+    Held,
+    Step,
+    What,
+    decide,
+    judged,
+    who_asks,
 )
-from ._rules import ACCEPTED, LEAD, LEAD_EARLY, NO_VERDICT, OWN, Held, Step, What, decide, judged
 from ._token import Token
 
 Why: TypeAlias = Literal["reactive", "preemptive", "early"]
@@ -52,15 +52,21 @@ class Flight:
     """One refresh and its trial. Written under *turn*; `landed` is written once, at the end."""
 
     def __init__(
-        self, why: Why, began: Login, turn: threading.RLock, *, trial: bool, costs: bool
+        self,
+        why: Why,
+        began: Login,
+        turn: threading.RLock,
+        *,
+        held: Held | None,
+        asker: Asker | None,
     ) -> None:
         # Its waiters sleep here: where those of another flight slept too, a wake-up could be lost
         # on one of them.
         self.news = threading.Condition(turn)
         self.why = why
         self.began = began  # the login at that moment
-        self.trial = trial  # whether its leader will report what became of the new token
-        self.costs = costs  # whether nothing but a 401 has asked for it
+        self.held = held  # the 401 that it was opened for
+        self.asker = asker  # whose that is, if nothing else asks for it
         self.leader = threading.get_ident()
         self.pilot = self.leader  # flies, and then is on trial; another after a refusal
         self.opinions = 1  # resources that were asked
@@ -73,6 +79,15 @@ class Flight:
         self.token: Token | None = None  # the new one, saved; the trial may still be on
         self.trial_ends = math.inf  # in monotonic seconds
         self.landed: Login | None = None  # the login then; None: it is under way
+
+    def as_it_brings(self, hand: Hand, *, tries: bool) -> Hand:
+        """Return *hand* as it stands then: on trial if its leader *tries* it."""
+        held = self.held
+        if held is None or held.resource is None:
+            return hand
+        if not held.can_replay:
+            return hand._replace(replay_due=held.resource)
+        return hand._replace(standing=ON_TRIAL) if tries else hand
 
     def next_pilot(self, hand: Hand | None, held: Held | None) -> int | None:
         """Return the next waiter with a 401, of a resource that has not been asked if there is one,
@@ -88,7 +103,7 @@ class Flight:
         holders = {
             thread: other.resource
             for thread, other in self.waiters.items()
-            if other is not None and other.resource is not None
+            if other is not None and other.tries and other.resource is not None
         }
         strangers = (thread for thread, resource in holders.items() if resource not in asked)
         return next(strangers, next(iter(holders), None))
@@ -158,7 +173,7 @@ class Flights:
 
     # -- Leading ----------------------------------------------------------------------------------
 
-    def next_step(self, held: Held | None, why: Why, *, trial: bool) -> Decision:
+    def next_step(self, held: Held | None, why: Why) -> Decision:
         """Decide what this thread does, and open a flight if it is to lead one."""
         with self.turn:
             before, now, flight = self.login, self.now(), self.login.flight
@@ -167,11 +182,10 @@ class Flights:
                 held = held._replace(can_ask=not _is_pilot(flight))
             after, step = decide(before, held, now, on_trial=_is_pilot(flight))
             if step.then in (LEAD, LEAD_EARLY):
-                early = step.then is LEAD_EARLY
-                why, trial = ("early", False) if early else (why, trial)
-                hand = after.hand
-                costs = trial and hand is not None and not hand.counts_as_expired(now)
-                flight = Flight(why, after, self.turn, trial=trial, costs=costs)
+                asker = who_asks(before, held, now)
+                if step.then is LEAD_EARLY:
+                    why, held = "early", None  # nobody is to wait for a trial
+                flight = Flight(why, after, self.turn, held=held, asker=asker)
                 after = took_off(after, flight)
             self._become(after)
             return Decision(before, after, step, flight)
@@ -197,13 +211,11 @@ class Flights:
             before, now = self.login, self.now()
             if before.flight is flight:
                 flight.token = hand.token
-                costs = flight.costs and not hand.found
-                tries = flight.trial and self._trial_timeout > 0
-                if tries:
-                    hand = hand._replace(standing=ON_TRIAL)
+                hand = flight.as_it_brings(hand, tries=self._trial_timeout > 0)
+                asker = None if hand.found else flight.asker
+                self._become(brought(before, flight, hand, now, unsaved=unsaved, asker=asker))
+                if hand.standing is ON_TRIAL:
                     flight.trial_ends = now.steady + self._trial_timeout
-                self._become(brought(before, flight, hand, now, unsaved=unsaved, costs=costs))
-                if tries:
                     flight.news.notify()  # one waiter keeps the time of the trial for all
             return before, self.login
 
@@ -216,11 +228,8 @@ class Flights:
             if hand is None:
                 self._become(gave_way(self.login, flight, now))
             else:
-                self._become(
-                    brought(
-                        self.login, flight, hand, now, unsaved=flight.follows, costs=flight.costs
-                    )
-                )
+                after = brought(self.login, flight, hand, now, unsaved=flight.follows)
+                self._become(after)
 
     @contextmanager
     def handing_over(self) -> Iterator[None]:

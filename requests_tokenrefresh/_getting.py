@@ -10,8 +10,9 @@ from typing import NoReturn
 
 from ._errors import RefreshFailedError, RefreshTimeoutError, TokenRefreshError
 from ._flight import Flight, Flights, Why
+from ._hand import REJECTED, Hand
 from ._keeping import Keeping, told
-from ._login import REJECTED, Hand, Login, found_beside, looks_beside
+from ._login import Login, found_beside, looks_beside
 from ._renewal import Renewal
 from ._rules import FAIL, GO, LEAD, LEAD_EARLY, OWN, WAIT, Held, came_of, is_in_need
 from ._telling import Telling
@@ -72,11 +73,10 @@ class Getting:
         """Return the token to send, for the first time or again; None: the 401 that is *held* is
         the resource's own."""
         deadline = self._monotonic() + self._wait_timeout
-        trial = held is not None and held.resource is not None
         self._look_beside(held)
         while True:
             with self._flights.handing_over():
-                before, login, step, flight = self._flights.next_step(held, why, trial=trial)
+                before, login, step, flight = self._flights.next_step(held, why)
                 if flight is not None and step.then in (LEAD, LEAD_EARLY):
                     self._lead(flight)
                 if flight is not None and step.then is WAIT:

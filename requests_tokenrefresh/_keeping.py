@@ -13,7 +13,8 @@ from contextlib import suppress
 
 from ._errors import StoreLockLostError, TokenRefreshError, TokenStoreError
 from ._flight import Flight, Flights
-from ._login import ANYTHING, Login, Now, cleared, saved
+from ._hand import Now
+from ._login import ANYTHING, Login, cleared, saved
 from ._token import Token
 from .stores import TokenStore
 

@@ -22,14 +22,12 @@ from ._errors import (
     TokenRefreshError,
 )
 from ._flight import Flight, Flights
+from ._hand import REJECTED, Hand, Now
 from ._keeping import Keeping, told
 from ._login import (
     ANYTHING,
-    REJECTED,
     Anything,
-    Hand,
     Login,
-    Now,
     Shunned,
     Unsaved,
     awaits_login,
@@ -159,10 +157,13 @@ class Renewal:
         flight.brought, flight.follows = hand, follows
         if not self._flights.flies(flight):
             return "discarded"
+        # A program that does not use our lock may have written while the server was answering.
+        newer = self._newer_after_all(token, follows)
         # The server may revoke the whole login when it sees an old refresh token again (RFC 9700
         # section 4.14.2), so the new one is saved before anybody can use it.
-        is_stored = self._kept.try_to_save(token)
-        newer = None if is_stored else self._newer_after_all(token, follows)
+        is_stored = newer is None and self._kept.try_to_save(token)
+        if newer is None and not is_stored:
+            newer = self._newer_after_all(token, follows)  # the store may have refused for that
         if newer is not None:
             return self._adopt(flight, newer)
         return self._publish(flight, hand, None if is_stored else follows, outcome)
@@ -190,14 +191,13 @@ class Renewal:
             if self._log_in is None:
                 raise
             return None
-        if stored is None:
-            if pending is not None:
-                raise _emptied()
-            return login.kept.seed
-        if pending is None:
-            hand = self._take(stored, True)
-            self._flights.change(lambda login, _now: took(login, flight, hand))
-        return stored
+        if stored is None and pending is not None:
+            raise _emptied()
+        basis, unsaved = (stored, None) if stored is not None else (login.kept.seed, Unsaved(None))
+        if basis is not None and pending is None:
+            hand = self._take(basis, True)
+            self._flights.change(lambda login, _now: took(login, flight, hand, unsaved))
+        return basis
 
     def _what_follows(self, basis: Token | None) -> Unsaved:
         """Return what a token made from *basis* takes the place of in the store."""
@@ -220,8 +220,7 @@ class Renewal:
         return None if stored in (ours, unsaved.replaces) else stored
 
     def _newer_after_all(self, ours: Token, unsaved: Unsaved) -> Token | None:
-        """As `_newer_in_store`; None if the store does not answer: it is asked again before *ours*
-        is saved."""
+        """As `_newer_in_store`; None if the store does not answer: *ours* is kept then."""
         try:
             return self._newer_in_store(ours, unsaved)
         except LoginRequiredError:

@@ -20,15 +20,9 @@ from ._errors import LoginRequiredError
 from ._evidence import Evidence, Resource
 from ._flight import Flights
 from ._getting import Getting
+from ._hand import PROVEN, Hand
 from ._keeping import Keeping
-from ._login import (
-    PROVEN,
-    Hand,
-    Kept,
-    Login,
-    logged_in,
-    logged_out,
-)
+from ._login import Kept, Login, logged_in, logged_out
 from ._origins import Origins
 from ._renewal import Renewal
 from ._rules import ACCEPTED, NO_VERDICT, OWN, Held
@@ -295,18 +289,20 @@ class TokenSource:
             self._telling.passes_on(resource, step.why)
         return step is not None
 
-    def reject(self, token: Token, resource: Resource, *, replay: bool = False) -> Token | None:
+    def reject(
+        self, token: Token, resource: Resource, *, replay: bool = False, can_replay: bool = True
+    ) -> Token | None:
         """*resource* answered 401 to *token*: return the one to replay the request with.
 
         None: that answer is the resource's own. As `refresh`, and whoever leads the flight, or is
         asked for an opinion, owes a verdict on the new token, for which others wait: `accept`,
-        `refuse` or `give_up`.
+        `refuse` or `give_up`; but not a request that cannot be sent again.
 
         Raises:
             LoginRequiredError, RefreshFailedError, RefreshTimeoutError, TokenStoreError: As
                 `token()`.
         """
-        return self._getting.replayable(Held(token, resource, replay), "reactive")
+        return self._getting.replayable(Held(token, resource, replay, can_replay), "reactive")
 
     def refuse(self, token: Token, resource: Resource) -> bool:
         """*resource* answered 401 to a replay with *token*: return whether that is its own answer,

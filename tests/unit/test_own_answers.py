@@ -211,6 +211,7 @@ def test_a_token_that_is_revoked_during_a_crawl_is_replaced_by_the_next_healthy_
     """What has proven the token now refuses it: that page's word counts more than a stranger's."""
     refresher = Refresher(lifetime=None)
     source = make_source(refresher)
+    visit(source)
     for number in range(50):
         crawl(source, number)
         visit(source)
