@@ -244,9 +244,9 @@ def came_of(
     if landed.pause is not None and landed.pause is not began.pause:
         failure = landed.pause.error
     if failure is not None:
-        # Nobody knows the token in hand to be dead, but those who hold a 401.
-        lives = held is None and landed.has_live_token(now)
-        return (Step(GO), None) if lives else (Step(FAIL), failure)
+        # Nobody knows the token in hand to be dead, but those who hold a 401 to it.
+        goes = landed.has_live_token(now) and (held is None or held.token is not landed.token)
+        return (Step(GO), None) if goes else (Step(FAIL), failure)
     if held is not None and held.resource is not None and _is_doubted_too(landed, held.token):
         return Step(OWN, NEW_TOO), None
     return Step(NOTHING), None

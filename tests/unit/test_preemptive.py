@@ -336,6 +336,28 @@ def test_a_sibling_uses_up_a_token_whose_refresh_was_refused_and_asks_nobody() -
     assert caught.value.reason == "no_refresh_token"
 
 
+@pytest.mark.parametrize(
+    ("moment", "failure"),
+    [
+        (3400, unreachable(7)),
+        (3400, LoginRequiredError("no", reason="invalid_grant")),
+        (3595, unreachable(7)),
+    ],
+    ids=["early", "refused early", "nearly expired"],
+)
+def test_a_401_to_an_older_token_is_replayed_though_the_refresh_fails(
+    moment: float, failure: Exception
+) -> None:
+    """The token in hand has not been refused, and lives."""
+    source, clock, refresher = source_with(3600, Refresher(None, failure))
+    older = source.token()
+    current = source.refresh(older)
+    clock.now = START + moment
+    for _ in range(2):
+        assert source.reject(older, DATA) is current
+    assert len(refresher.calls) == 2
+
+
 def test_after_a_refused_early_refresh_a_new_login_begins_as_ever() -> None:
     refusal = LoginRequiredError("refused", reason="invalid_grant")
     source, clock, _ = source_with(3600, Refresher(refusal))
