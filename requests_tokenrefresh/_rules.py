@@ -257,8 +257,15 @@ def is_in_need(login: Login, held: Held | None, now: Now) -> bool:
     if login.over is not None:
         return True
     lacks = held is not None or not login.has_live_token(now)
-    tired = login.evidence.is_tired_of(Asker.STRANGER, now.steady)
-    return lacks and (login.pauses(now) or (held is not None and tired))
+    return lacks and (login.pauses(now) or _is_tired_of(login, held, now))
+
+
+def _is_tired_of(login: Login, held: Held | None, now: Now) -> bool:
+    """Return whether the 401 to a proven token is passed on because so many were in vain."""
+    hand = login.hand
+    if hand is None or hand.standing is not PROVEN or held is None or held.resource is None:
+        return False
+    return login.evidence.is_tired_of(_asker(hand, held.resource), now.steady)
 
 
 def _is_of_another_person(held: Held | None, hand: Hand) -> bool:

@@ -284,7 +284,7 @@ class TokenSource:
 
     def is_own(self, token: Token, resource: Resource) -> bool:
         """Return whether the 401 of *resource* to *token* goes to its caller at once."""
-        step = self._flights.is_own(Held(token, resource))
+        step = self._getting.is_own(Held(token, resource))
         if step is not None:
             self._telling.passes_on(resource, step.why)
         return step is not None

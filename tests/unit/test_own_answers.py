@@ -16,6 +16,7 @@ from tests.support.logins import (
     make_source,
 )
 from tests.support.threads import start_together, wait_until
+from tests.support.troubled_store import Store, siblings
 
 FORBIDDEN = ("GET", ORIGIN, "/forbidden")
 
@@ -220,6 +221,31 @@ def test_a_token_that_is_revoked_during_a_crawl_is_replaced_by_the_next_healthy_
     assert new is not None
     source.accept(new, DATA, replay=True)
     assert len(refresher.calls) == 6
+
+
+@pytest.mark.parametrize("proves", [True, False], ids=["what has proven the token", "strangers"])
+def test_before_a_401_is_passed_on_for_that_what_a_sibling_has_stored_is_found(
+    proves: bool,
+) -> None:
+    """Once a second: that costs the issuer nothing."""
+    clock, store, refresher = Clock(), Store(), Refresher(lifetime=None)
+    source = make_source(refresher, clock=clock, store=store)
+    pages = [DATA] * 6 if proves else [("GET", ORIGIN, f"/page/{n}") for n in range(6)]
+    for page in pages[:5]:
+        visit(source)
+        new = source.reject(source.token(), page)
+        assert new is not None
+        assert source.refuse(new, page)
+    visit(source)
+    old, page = source.token(), pages[5]
+    assert source.is_own(old, page)
+    store.save(siblings())
+    clock.advance(0.5)
+    assert source.is_own(old, page)
+    clock.advance(0.5)
+    assert not source.is_own(old, page)
+    assert source.reject(old, page) == siblings()
+    assert len(refresher.calls) == 5
 
 
 def test_refreshes_that_are_rewarded_are_not_limited() -> None:
