@@ -310,11 +310,11 @@ class TokenSource:
         held = Held(token, resource, replay=True)
         ends = _trial_refused() if self._ends_in_doubt else None
         before, after, step = self._flights.refuse(held, ends)
-        if ends is not None and after.over is ends:
+        ended = ends is not None and after.over is ends
+        if ended:
             self._keeping.forget(before)
-            self._telling.announce(before, after)
-            return False
-        if step.then is not OWN:
+        self._telling.announce(before, after)
+        if ended or step.then is not OWN:
             return False
         if ends is not None and after.flight is not None and before.flight is after.flight:
             # Others are asked now; if they refuse it too, all fail together.

@@ -319,6 +319,23 @@ def test_after_a_refused_early_refresh_a_401_is_the_end_for_its_own_request_only
     assert len(refresher.calls) == 1
 
 
+def test_a_token_that_dies_during_a_replay_after_its_refresh_was_refused_ends_the_login() -> None:
+    reasons: list[str] = []
+    heard = Heard()
+    refresher = Refresher(None, LoginRequiredError("refused", reason="invalid_grant"))
+    source, clock, _ = source_with(3600, refresher, on_logout=reasons.append, listeners=[heard])
+    older = source.token()
+    current = source.refresh(older)
+    clock.now = START + 3400
+    assert source.reject(older, DATA) is current
+    clock.now = START + 3600
+    assert source.refuse(current, DATA) is False
+    with pytest.raises(LoginRequiredError):
+        source.reject(current, DATA, replay=True)
+    assert reasons == ["invalid_grant"]
+    assert len(heard.of(LoggedOut)) == 1
+
+
 def test_a_sibling_uses_up_a_token_whose_refresh_was_refused_and_asks_nobody() -> None:
     store = MemoryTokenStore()
     refusal = LoginRequiredError("refused", reason="invalid_grant")
