@@ -386,6 +386,37 @@ def test_after_a_refused_early_refresh_a_new_login_begins_as_ever() -> None:
     assert source.refresh(source.token()).access_token == "access-2"
 
 
+class ClientsOwn(Refresher):
+    """A refresher that needs nobody to log in."""
+
+    unattended = True
+
+
+@pytest.mark.parametrize("age", [3300, 3590], ids=["early", "nearly expired"])
+@pytest.mark.parametrize("refused", [False, True], ids=["failed", "was refused, and may pass"])
+def test_after_a_refresh_that_failed_the_next_one_waits_ten_times_as_long_as_that_took(
+    age: float, refused: bool
+) -> None:
+    """So that no more than a tenth of the time is spent in vain while the token lives."""
+
+    def after_half_a_second() -> Exception:
+        clock.advance(0.5)
+        reason = LoginRequiredError("no", reason="invalid_grant")
+        return reason if refused else unreachable(0)
+
+    refresher = ClientsOwn(after_half_a_second)
+    source, clock, _ = source_with(3600, refresher)
+    clock.now = START + age
+    old = source.token()
+    assert len(refresher.calls) == 1
+    clock.advance(4.75)
+    assert source.token() is old
+    assert len(refresher.calls) == 1
+    clock.advance(0.25)
+    source.token()
+    assert len(refresher.calls) == 2
+
+
 def test_a_401_during_an_early_refresh_waits_for_it() -> None:
     source, clock, refresher = source_with(3600)
     old = source.token()
