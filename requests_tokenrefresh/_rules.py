@@ -337,9 +337,9 @@ def _moved(login: Login, row: Row, held: Held, now: Now) -> Login:
         return login  # no row for another token changes anything
     standing = row.becomes or hand.standing
     evidence = _learned(login.evidence, hand, row, held, now)
-    if standing is PROVEN and row.what is ACCEPTED:
+    if hand.standing is not PROVEN and row.what is ACCEPTED:
         hand = hand._replace(proven_by=held.resource, refused_by=())
-    elif row.what is REPLAY_ANSWERED_401:
+    elif hand.standing is not PROVEN and row.what is REPLAY_ANSWERED_401:
         hand = hand.refused(held.resource)
     still_due = None if hand.replay_due == held.resource else hand.replay_due
     hand = hand._replace(standing=standing, replay_due=still_due)
@@ -359,7 +359,7 @@ def _learned(evidence: Evidence, hand: Hand, row: Row, held: Held, now: Now) -> 
     if row.what is REPLAY_ANSWERED_401 and row.becomes is DOUBTED:
         return evidence.doubted(steady)
     if hand.standing is PROVEN and resource is not None:
-        if row.what is REPLAY_ANSWERED_401:
+        if row.what is REPLAY_ANSWERED_401 and row.then is OWN:
             return evidence.met(resource, steady)
         if row.becomes is REJECTED:
             return evidence.met_again(resource, steady)

@@ -268,6 +268,19 @@ def test_refreshing_by_hand_minds_no_limit() -> None:
     assert len(refresher.calls) == 20
 
 
+def test_what_has_proven_a_token_first_is_what_counts_more() -> None:
+    """Whatever accepts it afterwards, and whether anything is known to refuse it."""
+    refresher = Refresher(lifetime=None)
+    source = make_source(refresher)
+    for number in range(5):
+        visit(source)
+        crawl(source, number)
+    visit(source)
+    source.accept(source.token(), OTHER)
+    assert source.is_own(source.token(), OTHER)
+    assert not source.is_own(source.token(), DATA)
+
+
 # -- 401s to replays -----------------------------------------------------------------------------
 
 
@@ -294,6 +307,19 @@ def test_a_401_to_a_replay_whose_token_has_expired_calls_for_another_flight(prov
     assert source.refuse(new, DATA) is False
     assert not source.on_trial(new)
     assert source.reject(new, DATA, replay=True) == Token("access-2", "refresh-2")
+
+
+def test_a_401_to_a_token_that_counts_as_expired_is_not_held_against_its_resource() -> None:
+    clock, refresher = Clock(), Refresher(lifetime=2)
+    source = make_source(refresher, clock=clock)
+    new = source.reject(source.token(), DATA)
+    assert new is not None
+    source.accept(new, DATA, replay=True)
+    clock.advance(1.9)
+    assert source.refuse(new, OTHER) is False
+    assert source.refresh(new).access_token == "access-2"
+    source.accept(source.token(), DATA)
+    assert not source.is_own(source.token(), OTHER)
 
 
 def test_a_401_to_a_replay_whose_token_was_replaced_calls_for_another_flight() -> None:
