@@ -159,7 +159,7 @@ class Evidence(NamedTuple):
         return self if before is None else self._with(resource, before.doubled(steady))
 
     def accepted(self, resource: Resource) -> Evidence:
-        """*resource* has accepted a token that is proven: what it refused before is forgotten."""
+        """*resource* has accepted a token: what it refused before is forgotten."""
         if resource not in self.known:
             return self
         return self._replace(

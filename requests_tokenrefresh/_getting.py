@@ -13,7 +13,19 @@ from ._hand import REJECTED, Hand
 from ._keeping import Keeping, told
 from ._login import Login, found_beside, looks_beside
 from ._renewal import Renewal
-from ._rules import FAIL, GO, LEAD, LEAD_EARLY, OWN, WAIT, Held, came_of, is_in_need
+from ._rules import (
+    FAIL,
+    GO,
+    IN_VAIN,
+    LEAD,
+    LEAD_EARLY,
+    OWN,
+    WAIT,
+    Held,
+    Step,
+    came_of,
+    is_in_need,
+)
 from ._telling import Telling
 from ._token import Token
 from .events import RefreshEnded, RefreshStarted, WaitEnded, WaitStarted
@@ -61,6 +73,14 @@ class Getting:
             if alive and login.hand is not None:
                 return login.hand.token
             raise
+
+    def is_own(self, held: Held) -> Step | None:
+        """Return why a 401 is the resource's own, if it is so at once."""
+        step = self._flights.is_own(held)
+        if step is not None and step.why == IN_VAIN:
+            self._look_beside(held)  # another process may have a token that is not refused
+            step = self._flights.is_own(held)
+        return step
 
     def another(self, held: Held | None, why: Why) -> Token:
         """As `replayable`, for who holds no 401 that could be anybody's own."""

@@ -260,9 +260,10 @@ def looks_beside(login: Login, now: Now, *, in_need: bool) -> Login:
     Args:
         in_need: Whether that is all that can help a caller now.
     """
-    idle = (
-        login.flight is None and login.unsaved is None and not isinstance(login.kept.shun, Anything)
-    )
+    # What is in memory only is newer than the store, unless that held nothing.
+    may_be_newer = login.unsaved is None or login.unsaved.replaces is None
+    believes = not isinstance(login.kept.shun, Anything)
+    idle = login.flight is None and may_be_newer and believes
     if not (idle and in_need) or now.steady < login.kept.look_at:
         return login
     return login._replace(kept=login.kept._replace(look_at=now.steady + _LOOK_AGAIN))

@@ -100,7 +100,7 @@ class Renewal:
                     finally:
                         self._kept.in_turn = None
         except LoginRequiredError as error:
-            outcome = self._refused(flight, error)
+            outcome = self._refused(flight, error, began)
         except Exception as error:
             if flight.why == "early" and isinstance(error, StoreLockTimeoutError):
                 outcome = "skipped"  # a sibling is refreshing
@@ -296,16 +296,16 @@ class Renewal:
     def _is_unattended(self) -> bool:
         return self._log_in is not None or getattr(self._refresher, "unattended", False)
 
-    def _refused(self, flight: Flight, error: LoginRequiredError) -> str:
+    def _refused(self, flight: Flight, error: LoginRequiredError, began: Now) -> str:
         """The login is over, unless nobody has to log in, or nobody has yet; return the outcome."""
         if error.reason == "no_token" and flight.began.token is None:
             # No login ends, and the store may hold one next time.
             spared = _SPARED if self._store.shared else 0.0
-            return self._pause(flight, error, "permanent", look_beside=True, seconds=spared)
+            return self._pause(flight, error, "permanent", began, look_beside=True, seconds=spared)
         end = refused
         if error.reason != "logged_out_elsewhere":
             if self._is_unattended():
-                return self._pause(flight, error, "transient")
+                return self._pause(flight, error, "transient", began)
             if self._lives_on(flight):
                 end = refused_early
         before, after = self._flights.change(
@@ -322,16 +322,15 @@ class Renewal:
         if flight.token is not None:
             _log.warning("after the refresh: %s", error)
             return outcome
-        lasted = self._flights.now().steady - began.steady
-        return self._pause(flight, error, "transient", lasted=lasted)
+        return self._pause(flight, error, "transient", began)
 
     def _pause(
         self,
         flight: Flight,
         error: TokenRefreshError,
         outcome: str,
+        began: Now,
         *,
-        lasted: float = 0.0,
         seconds: float | None = None,
         look_beside: bool = False,
     ) -> str:
@@ -340,6 +339,7 @@ class Renewal:
 
         def fail(login: Login, now: Now) -> Login:
             pause = pause_after(login.pause, error, seconds, now, luck)
+            lasted = now.steady - began.steady
             return failed(login, flight, pause, now, lasted=lasted, look_beside=look_beside)
 
         before, after = self._flights.change(fail)

@@ -188,8 +188,11 @@ def decide(
     if login.over is not None:
         return _after_the_end(login, held, now)
     if hand is None or held is None or held.token is not hand.token:
-        if _is_of_another_person(held, hand):
-            return login, Step(OWN, ANOTHER_PERSON)
+        if hand is not None and _is_of_another_person(held, hand):
+            # Whoever was to try the token of somebody else does not: there is no verdict on it.
+            nobody = Held(hand.token, None)
+            after = judged(login, NO_VERDICT, nobody, now) if on_trial else login
+            return after, Step(OWN, ANOTHER_PERSON)
         if on_trial and login.standing is ON_TRIAL:
             return login, Step(GO)
         return _resolved(login, WANTED, held, now)
@@ -241,9 +244,9 @@ def came_of(
     if landed.pause is not None and landed.pause is not began.pause:
         failure = landed.pause.error
     if failure is not None:
-        # Nobody knows the token in hand to be dead, but those who hold a 401.
-        lives = held is None and landed.has_live_token(now)
-        return (Step(GO), None) if lives else (Step(FAIL), failure)
+        # Nobody knows the token in hand to be dead, but those who hold a 401 to it.
+        goes = landed.has_live_token(now) and (held is None or held.token is not landed.token)
+        return (Step(GO), None) if goes else (Step(FAIL), failure)
     if held is not None and held.resource is not None and _is_doubted_too(landed, held.token):
         return Step(OWN, NEW_TOO), None
     return Step(NOTHING), None
@@ -254,12 +257,19 @@ def is_in_need(login: Login, held: Held | None, now: Now) -> bool:
     if login.over is not None:
         return True
     lacks = held is not None or not login.has_live_token(now)
-    tired = login.evidence.is_tired_of(Asker.STRANGER, now.steady)
-    return lacks and (login.pauses(now) or (held is not None and tired))
+    return lacks and (login.pauses(now) or _is_tired_of(login, held, now))
 
 
-def _is_of_another_person(held: Held | None, hand: Hand | None) -> bool:
-    if held is None or held.resource is None or hand is None:
+def _is_tired_of(login: Login, held: Held | None, now: Now) -> bool:
+    """Return whether the 401 to a proven token is passed on because so many were in vain."""
+    hand = login.hand
+    if hand is None or hand.standing is not PROVEN or held is None or held.resource is None:
+        return False
+    return login.evidence.is_tired_of(_asker(hand, held.resource), now.steady)
+
+
+def _is_of_another_person(held: Held | None, hand: Hand) -> bool:
+    if held is None or held.resource is None:
         return False
     return of_another_person(held.token, hand.token)
 
@@ -327,9 +337,9 @@ def _moved(login: Login, row: Row, held: Held, now: Now) -> Login:
         return login  # no row for another token changes anything
     standing = row.becomes or hand.standing
     evidence = _learned(login.evidence, hand, row, held, now)
-    if standing is PROVEN and row.what is ACCEPTED:
+    if hand.standing is not PROVEN and row.what is ACCEPTED:
         hand = hand._replace(proven_by=held.resource, refused_by=())
-    elif row.what is REPLAY_ANSWERED_401:
+    elif hand.standing is not PROVEN and row.what is REPLAY_ANSWERED_401:
         hand = hand.refused(held.resource)
     still_due = None if hand.replay_due == held.resource else hand.replay_due
     hand = hand._replace(standing=standing, replay_due=still_due)
@@ -342,14 +352,14 @@ def _learned(evidence: Evidence, hand: Hand, row: Row, held: Held, now: Now) -> 
     """Return the evidence, and what this answer adds to it."""
     resource, steady = held.resource, now.steady
     if row.what is ACCEPTED and resource is not None:
-        if hand.standing is PROVEN:
-            return evidence.accepted(resource)
-        rewarded = not hand.found and _answers_a_replay(held, hand)
-        return evidence.proven(hand.refused_by, steady, rewarded=rewarded)
+        if hand.standing is not PROVEN:
+            rewarded = not hand.found and _answers_a_replay(held, hand)
+            evidence = evidence.proven(hand.refused_by, steady, rewarded=rewarded)
+        return evidence.accepted(resource)
     if row.what is REPLAY_ANSWERED_401 and row.becomes is DOUBTED:
         return evidence.doubted(steady)
     if hand.standing is PROVEN and resource is not None:
-        if row.what is REPLAY_ANSWERED_401:
+        if row.what is REPLAY_ANSWERED_401 and row.then is OWN:
             return evidence.met(resource, steady)
         if row.becomes is REJECTED:
             return evidence.met_again(resource, steady)

@@ -284,7 +284,7 @@ class TokenSource:
 
     def is_own(self, token: Token, resource: Resource) -> bool:
         """Return whether the 401 of *resource* to *token* goes to its caller at once."""
-        step = self._flights.is_own(Held(token, resource))
+        step = self._getting.is_own(Held(token, resource))
         if step is not None:
             self._telling.passes_on(resource, step.why)
         return step is not None
@@ -310,11 +310,11 @@ class TokenSource:
         held = Held(token, resource, replay=True)
         ends = _trial_refused() if self._ends_in_doubt else None
         before, after, step = self._flights.refuse(held, ends)
-        if ends is not None and after.over is ends:
+        ended = ends is not None and after.over is ends
+        if ended:
             self._keeping.forget(before)
-            self._telling.announce(before, after)
-            return False
-        if step.then is not OWN:
+        self._telling.announce(before, after)
+        if ended or step.then is not OWN:
             return False
         if ends is not None and after.flight is not None and before.flight is after.flight:
             # Others are asked now; if they refuse it too, all fail together.

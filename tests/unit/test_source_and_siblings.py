@@ -140,6 +140,24 @@ def test_who_backs_off_looks_at_the_store_once_a_second() -> None:
     assert looks == [START, START + 1, START + 2]
 
 
+def test_who_backs_off_from_the_first_refresh_of_all_finds_what_a_sibling_has_got() -> None:
+    """Both were started with the same dead token, and nothing was stored."""
+    clock, store = Clock(), Store()
+    refresher = Refresher(RefreshFailedError("429", retry_after=3600))
+    source = make_source(
+        refresher, logged_in=False, token=first_token(-10), store=store, clock=clock
+    )
+    with pytest.raises(RefreshFailedError):
+        source.token()
+    clock.advance(1)
+    with pytest.raises(RefreshFailedError):
+        source.token()
+    store.save(siblings())
+    clock.advance(1)
+    assert source.token() == siblings()
+    assert len(refresher.calls) == 1
+
+
 def test_who_backs_off_does_not_take_the_rejected_token_for_news() -> None:
     store = Store()
     source = make_source(Refresher(RefreshFailedError("503", retry_after=3600)), store=store)
