@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
 import pytest
 
 from requests_tokenrefresh import LoginRequiredError, MemoryTokenStore, Token, TokenSource
-from requests_tokenrefresh.events import LoggedOut
-from tests.support.doors import flying, waiters
+from requests_tokenrefresh.events import Event, LoggedOut, WaitStarted
+from tests.support.doors import flying, is_proven, waiters
 from tests.support.logins import (
     DATA,
     ORIGIN,
@@ -103,6 +104,49 @@ def test_another_request_for_the_same_resource_is_asked_if_there_is_no_other() -
     assert stage.source.refuse(stage.new, DATA) is True
     assert stage.outcomes() == ["access-1"] * 2
     assert stage.asked == [DATA]
+
+
+def test_who_is_about_to_lie_down_is_asked_as_well() -> None:
+    about, gate, asked = threading.Event(), threading.Event(), []
+
+    def dawdle(event: Event) -> None:
+        if isinstance(event, WaitStarted):
+            about.set()
+            assert gate.wait(10)
+
+    source = make_source(listeners=[dawdle], monotonic=time.monotonic, trial_timeout=60)
+    old = source.token()
+    new = source.reject(old, DATA)
+    assert new is not None
+
+    def visit() -> None:
+        token = source.reject(old, OTHER)
+        assert token is new
+        asked.append(source.on_trial(new))
+        source.accept(new, OTHER, replay=True)
+
+    other = start_together(1, visit)
+    assert about.wait(5)
+    assert source.refuse(new, DATA) is True
+    gate.set()
+    other.outcomes()[0].result()
+    assert asked == [True]
+    assert is_proven(source, new)
+
+
+def test_who_is_interrupted_before_lying_down_is_not_asked() -> None:
+    def interrupt(event: Event) -> None:
+        if isinstance(event, WaitStarted):
+            raise KeyboardInterrupt
+
+    source = make_source(listeners=[interrupt], monotonic=time.monotonic, trial_timeout=60)
+    old = source.token()
+    new = source.reject(old, DATA)
+    assert new is not None
+    other = start_together(1, lambda: source.reject(old, OTHER)).outcomes()[0]
+    assert isinstance(other.error, KeyboardInterrupt)
+    assert source.refuse(new, DATA) is True
+    assert flying(source) is None
 
 
 def test_three_are_asked_and_then_it_is_doubted() -> None:
