@@ -307,10 +307,10 @@ class Flights:
             mine = _is_pilot(flight)
             can_ask = not mine or flight.next_pilot(before.hand, held) is not None
             after, step = decide(before, held._replace(can_ask=can_ask), now)
-            if ends is not None and after.standing is DOUBTED:
+            if ends is not None and after.standing is DOUBTED is not before.standing:
                 after = logged_out(after, ends)
             self._become(after)
-            if mine and after.standing is ON_TRIAL:
+            if mine and after.standing is ON_TRIAL and held.token is after.token:
                 self._pass_on(flight)
             return before, self.login, step
 

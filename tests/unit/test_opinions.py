@@ -179,6 +179,12 @@ def test_the_time_of_a_trial_is_counted_anew_for_each_who_is_asked() -> None:
     assert stage.outcomes() == ["401", "access-1"]
 
 
+def test_what_a_replay_with_an_older_token_was_answered_leaves_the_trial_as_it_is() -> None:
+    stage = Stage()
+    assert stage.source.refuse(stage.old, DATA) is False
+    assert stage.source.on_trial(stage.new)
+
+
 def test_one_that_is_asked_and_gives_no_verdict_lets_all_go() -> None:
     stage = Stage(None)
 
@@ -360,6 +366,21 @@ def test_the_end_is_the_end_for_all_at_once() -> None:
 
 def refuse_or_wait(stage: Stage) -> LoginRequiredError:
     return refuse_and_log_out(stage.source, stage.new)
+
+
+@pytest.mark.parametrize("end", ["return", "log_out"])
+def test_after_a_request_that_cannot_be_sent_again_the_next_one_there_is_the_trial(
+    end: str,
+) -> None:
+    reasons: list[str] = []
+    source = make_source(when_trial_refused=end, on_logout=reasons.append)
+    new = source.reject(source.token(), DATA, can_replay=False)
+    assert new is source.token()
+    assert source.is_own(new, DATA) is (end == "return")
+    if end == "log_out":
+        with pytest.raises(LoginRequiredError):
+            source.reject(new, DATA)
+    assert reasons == (["trial_refused"] if end == "log_out" else [])
 
 
 def test_nothing_ends_as_long_as_one_of_them_accepts() -> None:
