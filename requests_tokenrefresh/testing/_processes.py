@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
-from .. import KeepsPause, Token, TokenStore
+from .. import ChecksSaving, KeepsPause, Token, TokenStore
 
 _PATIENCE = 60.0  # seconds
 _PATIENCE_WITH_EXIT = 5.0
@@ -79,6 +79,9 @@ class _Worker:
 
     def clear(self) -> None:
         self._store.clear()
+
+    def ensure_can_save(self) -> None:
+        cast("ChecksSaving", self._store).ensure_can_save()
 
     def load_pause(self) -> float | None:
         return cast("KeepsPause", self._store).load_pause()
