@@ -17,7 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from requests_tokenrefresh import Token
-from requests_tokenrefresh._token import NoTokenError
+from requests_tokenrefresh._token import (
+    NoTokenError,
+    jwt_claims,
+    of_another_person,
+    read_reply,
+)
 
 NOW = 1_700_000_000.0
 
@@ -310,3 +315,94 @@ def test_any_reply_is_a_token_or_a_value_error(reply: dict[str, Any]) -> None:
     stored = json.loads(json.dumps(token.to_mapping()))
     again = Token.from_mapping(stored, received_at=0)
     assert (again, again.expires_at, again.issued_at) == (token, token.expires_at, token.issued_at)
+
+
+# -- what a refresher returns --------------------------------------------------------------------
+
+
+def test_a_string_is_an_access_token() -> None:
+    token = read_reply("a", received_at=NOW, previous=Token("x", "old"))
+    assert (token.access_token, token.refresh_token, token.issued_at) == ("a", "old", NOW)
+
+
+def test_a_mapping_is_a_token_reply() -> None:
+    reply = {"access_token": "a", "refresh_token": "new", "expires_in": 60}
+    token = read_reply(reply, received_at=NOW, previous=Token("x", "old"))
+    assert (token.refresh_token, token.expires_at) == ("new", NOW + 60)
+
+
+@pytest.mark.parametrize(
+    ("reply", "previous", "refresh_token"),
+    [
+        (Token("a", "new"), Token("x", "old"), "new"),
+        (Token("a"), Token("x", "old"), "old"),
+        (Token("a"), Token("x"), None),
+        (Token("a"), None, None),
+    ],
+)
+def test_a_token_without_a_refresh_token_keeps_the_old_one(
+    reply: Token, previous: Token | None, refresh_token: str | None
+) -> None:
+    assert read_reply(reply, received_at=NOW, previous=previous).refresh_token == refresh_token
+
+
+def test_a_token_was_issued_when_it_says_or_else_now() -> None:
+    said = read_reply(Token("a", issued_at=0.0), received_at=NOW, previous=None)
+    assert said.issued_at == 0.0
+    assert read_reply(Token("a"), received_at=NOW, previous=None).issued_at == NOW
+
+
+def test_a_token_that_is_returned_again_is_another_object_with_the_same_content() -> None:
+    """Which object it is tells one generation from the next."""
+    token = Token("a", "r", "JWT", 2.0, 1.0, {"scope": "x"})
+    again = read_reply(token, received_at=NOW, previous=token)
+    assert again is not token
+    assert again.to_mapping() == token.to_mapping()
+
+
+def test_what_is_no_token_is_refused() -> None:
+    for reply in ("", {}, None):
+        with pytest.raises(ValueError):
+            read_reply(reply, received_at=NOW, previous=None)  # type: ignore[arg-type]
+
+
+# -- whose it is ---------------------------------------------------------------------------------
+
+ALICE, BOB = jwt({"sub": "alice"}), jwt({"sub": "bob"})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differ"),
+    [
+        (Token(ALICE), Token(BOB), True),
+        (Token(ALICE), Token(jwt({"sub": "alice", "iat": 1})), False),
+        (Token(ALICE), Token("opaque"), False),
+        (Token("opaque-1"), Token("opaque-2"), False),
+        (Token("1", extra={"id_token": ALICE}), Token("2", extra={"id_token": BOB}), True),
+        (Token("1", extra={"id_token": ALICE}), Token("2", extra={"id_token": ALICE}), False),
+        (Token("1", extra={"id_token": ALICE}), Token("2"), False),
+        # The access tokens tell if they can, and kinds are not compared with each other.
+        (Token(ALICE, extra={"id_token": ALICE}), Token(ALICE, extra={"id_token": BOB}), False),
+        (Token(ALICE, extra={"id_token": BOB}), Token(BOB, extra={"id_token": BOB}), True),
+        (Token(ALICE, extra={"id_token": ALICE}), Token("2", extra={"id_token": BOB}), True),
+        (Token(ALICE), Token("2", extra={"id_token": BOB}), False),
+        # Some issuers write numbers, and some write them as strings.
+        (Token(jwt({"sub": 7})), Token(jwt({"sub": "7"})), False),
+        (Token(jwt({"sub": 7})), Token(jwt({"sub": 8})), True),
+        (Token(jwt({"sub": None})), Token(BOB), False),
+        (Token(jwt({"name": "alice"})), Token(jwt({"name": "bob"})), False),
+        (Token("1", extra={"id_token": 7}), Token("2", extra={"id_token": BOB}), False),
+    ],
+)
+def test_two_tokens_are_of_two_persons_only_if_both_say_whose_they_are(
+    one: Token, other: Token, differ: bool
+) -> None:
+    assert of_another_person(one, other) is differ
+    assert of_another_person(other, one) is differ
+
+
+@pytest.mark.parametrize(
+    "token", ["opaque", "a.b", "a.b.c", f"{ALICE}.d", jwt(["sub"]), jwt("sub"), jwt(None), None, 7]
+)
+def test_what_is_no_jwt_claims_nothing(token: object) -> None:
+    assert jwt_claims(token) == {}
