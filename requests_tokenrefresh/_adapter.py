@@ -363,7 +363,7 @@ def _the_401(request: requests.PreparedRequest, response: requests.Response) -> 
 def _refuse_plain_http_to_a_proxy(
     request: requests.PreparedRequest, proxies: dict[str, str]
 ) -> None:
-    """Plain http is for this machine only, and a proxy is another one that reads along."""
+    """Plain http is for this machine, or one that was named, and a proxy is another."""
     url = request.url or ""
     if url.startswith("http:") and select_proxy(url, proxies):
         raise InsecureTransportError(

@@ -8,7 +8,12 @@ import threading
 from tests.support.login_site import Fault, Gate
 from tests.support.servers import HTTPServer, Received, Reply
 
-HOSTS = ["https://auth.example.com", "https://api.example.com"]
+HOSTS = [
+    "https://auth.example.com",
+    "https://api.example.com",
+    "http://auth:8000",
+    "http://api:8000",
+]
 """What the documents call it."""
 
 

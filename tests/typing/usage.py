@@ -76,6 +76,7 @@ def a_grant_with_all_its_arguments() -> RefreshTokenGrant:
         verify="/etc/ssl/ca.pem",
         cert=("client.pem", "client.key"),
         proxies={"https": "http://proxy.example.com:3128"},
+        insecure=False,
         clock=lambda: 0.0,
     )
 
@@ -115,6 +116,7 @@ def json_endpoints_are_refreshers(token: Token | None) -> None:
         verify=True,
         cert="client.pem",
         proxies={},
+        insecure=True,
         clock=lambda: 0.0,
     )
     JSONRefresh(API, refresh_token_in="cookie")  # type: ignore[arg-type]
@@ -153,6 +155,7 @@ def a_source_with_all_its_arguments() -> TokenSource:
     return TokenSource(
         a_grant_with_all_its_arguments(),
         origins={API},
+        insecure_origins=["http://api:8000"],
         token={"access_token": "access", "refresh_token": "refresh"},
         store=FileTokenStore("~/.config/reports/token.json"),
         login=ClientCredentialsGrant(TOKEN_URL, client_id="reports", client_secret="secret"),
@@ -179,7 +182,7 @@ def sources_take_tokens_and_stores_in_several_forms() -> None:
     TokenSource(refresh, origins=[API], token=None, store=None, login=lambda: {"access_token": "a"})
     TokenSource(refresh, origins=[API], store=MemoryTokenStore())
     TokenSource(refresh, origins=[API], when_logged_out="ignore")  # type: ignore[arg-type]
-    TokenSource(refresh)  # type: ignore[call-arg]  # a token has to be for somebody
+    TokenSource(refresh, insecure_origins=["http://api:8000"])
 
 
 def what_a_source_does(tokens: TokenSource) -> None:
