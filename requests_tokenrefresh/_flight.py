@@ -19,7 +19,17 @@ from typing import Literal, NamedTuple, TypeAlias
 from ._errors import LoginRequiredError, RefreshTimeoutError
 from ._evidence import Asker
 from ._hand import DOUBTED, MOST_OPINIONS, ON_TRIAL, Hand, Now
-from ._login import Login, Shunned, Unsaved, brought, gave_way, in_child, logged_out, took_off
+from ._login import (
+    Login,
+    Pause,
+    Shunned,
+    Unsaved,
+    brought,
+    gave_way,
+    in_child,
+    logged_out,
+    took_off,
+)
 from ._rules import (
     ACCEPTED,
     LEAD,
@@ -77,6 +87,7 @@ class Flight:
         self.waiters: dict[int, Held | None] = {}  # in order, by their thread: the 401 they hold
         self.brought: Hand | None = None  # before it is saved; by its leader only
         self.follows: Unsaved | None = None  # ... and what that would take the place of
+        self.pause: Pause | None = None  # told to the siblings, or by them; by its leader only
         self.shun: Shunned = ()  # refused, and perhaps stored still; by its leader only
         self.token: Token | None = None  # the new one, saved; the trial may still be on
         self.trial_ends = math.inf  # in monotonic seconds

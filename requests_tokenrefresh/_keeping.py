@@ -10,12 +10,19 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from ._errors import StoreLockLostError, TokenRefreshError, TokenStoreError
+from ._backoff import LONGEST_SAID
+from ._errors import (
+    LoginRequiredError,
+    RefreshFailedError,
+    StoreLockLostError,
+    TokenRefreshError,
+    TokenStoreError,
+)
 from ._flight import Flight, Flights
 from ._hand import Now
-from ._login import ANYTHING, Login, cleared, saved
+from ._login import ANYTHING, Login, Pause, Unsaved, cleared, saved
 from ._token import Token
-from .stores import TokenStore
+from .stores import ChecksSaving, KeepsPause, TokenStore
 
 _log = logging.getLogger("requests_tokenrefresh")
 
@@ -41,6 +48,68 @@ class Keeping:
         stored = self.store.load()
         believed = stored is not None and self._flights.login.kept.believes(stored)
         return stored if believed else None
+
+    def what_follows(self, basis: Token | None) -> Unsaved:
+        """Return what a token made from *basis* takes the place of in the store."""
+        login = self._flights.login
+        if login.unsaved is not None and basis is login.token:
+            return login.unsaved
+        return Unsaved(None if basis is login.kept.seed else basis)
+
+    def newer_than(self, ours: Token, unsaved: Unsaved) -> Token | None:
+        """Return what a sibling has stored that is newer than *ours*, which could not be saved.
+
+        Whatever is neither *ours* nor what that replaces has come after it. Clocks do not tell:
+        those of two machines may disagree.
+        """
+        if unsaved.replaces is ANYTHING:
+            return None
+        stored = self.load()
+        if stored is None and unsaved.replaces is not None:
+            raise emptied()
+        return None if stored in (ours, unsaved.replaces) else stored
+
+    def newer_after_all(self, ours: Token, unsaved: Unsaved) -> Token | None:
+        """As `_newer_in_store`; None if the store does not answer: *ours* is kept then."""
+        try:
+            return self.newer_than(ours, unsaved)
+        except LoginRequiredError:
+            raise
+        except Exception:
+            return None
+
+    def ensure_can_save(self) -> None:
+        """Raise what saving would, before the refresh token is spent; see `ChecksSaving`."""
+        if isinstance(self.store, ChecksSaving):
+            self.store.ensure_can_save()
+
+    def pause(self, now: Now) -> Pause | None:
+        """Return the pause that a sibling has been told to make, if it lasts; see `KeepsPause`."""
+        if not isinstance(self.store, KeepsPause):
+            return None
+        try:
+            until = self.store.load_pause()
+        except Exception as error:
+            _log.warning("cannot see whether the token endpoint has a pause: %s", told(error))
+            return None
+        if until is None or not until > now.wall:  # which no NaN is
+            return None
+        before = self._flights.login.pause
+        seconds = min(until - now.wall, LONGEST_SAID)
+        resting = RefreshFailedError(
+            "the token endpoint failed another process with this login, and is not asked again yet",
+            retry_after=seconds,
+        )
+        failures = 0 if before is None else before.failures
+        return Pause(resting, failures, now.steady + seconds)
+
+    def keep_pause(self, pause: Pause, now: Now) -> None:
+        """Let siblings know of *pause*. It is advice, and no reason to fail."""
+        if isinstance(self.store, KeepsPause):
+            try:
+                self.store.save_pause(now.wall + pause.until - now.steady)
+            except Exception as error:
+                _log.warning("other processes do not learn of the pause: %s", told(error))
 
     def try_to_save(self, token: Token) -> bool:
         """Save *token*, and return whether that was possible."""
@@ -148,3 +217,11 @@ def _as_store_error(error: Exception) -> TokenStoreError:
     wrapped = TokenStoreError(f"the token store raised {type(error).__name__}")
     wrapped.__cause__ = error
     return wrapped
+
+
+def emptied() -> LoginRequiredError:
+    return LoginRequiredError(
+        "the token store has been emptied by another process, which ended the login; "
+        "call login() with a new token",
+        reason="logged_out_elsewhere",
+    )

@@ -22,7 +22,7 @@ from ._errors import (
 )
 from ._flight import Flight, Flights
 from ._hand import REJECTED, Hand, Now
-from ._keeping import Keeping, told
+from ._keeping import Keeping, emptied, told
 from ._login import (
     ANYTHING,
     Anything,
@@ -146,8 +146,9 @@ class Renewal:
             self._flights.now()
         ):
             return "skipped"  # saving was what this one was for
-        follows = self._what_follows(basis)
-        token, outcome = self._renewed(flight, basis)
+        follows = self._kept.what_follows(basis)
+        self._make_sure_that_it_may(flight, basis, follows)
+        token, outcome = self._asked(flight, basis)
         if outcome == "adopted":
             return self._adopt(flight, token)
         if outcome == "logged_in":
@@ -157,12 +158,14 @@ class Renewal:
         if not self._flights.flies(flight):
             return "discarded"
         # A program that does not use our lock may have written while the server was answering.
-        newer = self._newer_after_all(token, follows)
+        newer = self._kept.newer_after_all(token, follows)
         # The server may revoke the whole login when it sees an old refresh token again (RFC 9700
         # section 4.14.2), so the new one is saved before anybody can use it.
         is_stored = newer is None and self._kept.try_to_save(token)
         if newer is None and not is_stored:
-            newer = self._newer_after_all(token, follows)  # the store may have refused for that
+            newer = self._kept.newer_after_all(
+                token, follows
+            )  # the store may have refused for that
         if newer is not None:
             return self._adopt(flight, newer)
         return self._publish(flight, hand, None if is_stored else follows, outcome)
@@ -174,7 +177,7 @@ class Renewal:
         pending = login.token
         if login.unsaved is not None and pending is not None:
             try:
-                newer = self._newer_in_store(pending, login.unsaved)
+                newer = self._kept.newer_than(pending, login.unsaved)
             except StoreDataLostError:
                 newer = None
             if newer is None:
@@ -191,44 +194,36 @@ class Renewal:
                 raise
             return None
         if stored is None and pending is not None:
-            raise _emptied()
+            raise emptied()
         basis, unsaved = (stored, None) if stored is not None else (login.kept.seed, Unsaved(None))
         if basis is not None and pending is None:
             hand = self._take(basis, True)
             self._flights.change(lambda login, _now: took(login, flight, hand, unsaved))
         return basis
 
-    def _what_follows(self, basis: Token | None) -> Unsaved:
-        """Return what a token made from *basis* takes the place of in the store."""
-        login = self._flights.login
-        if login.unsaved is not None and basis is login.token:
-            return login.unsaved
-        return Unsaved(None if basis is login.kept.seed else basis)
-
-    def _newer_in_store(self, ours: Token, unsaved: Unsaved) -> Token | None:
-        """Return what a sibling has stored that is newer than *ours*, which could not be saved.
-
-        Whatever is neither *ours* nor what that replaces has come after it. Clocks do not tell:
-        those of two machines may disagree.
-        """
-        if unsaved.replaces is ANYTHING:
-            return None
-        stored = self._kept.load()
-        if stored is None and unsaved.replaces is not None:
-            raise _emptied()
-        return None if stored in (ours, unsaved.replaces) else stored
-
-    def _newer_after_all(self, ours: Token, unsaved: Unsaved) -> Token | None:
-        """As `_newer_in_store`; None if the store does not answer: *ours* is kept then."""
-        try:
-            return self._newer_in_store(ours, unsaved)
-        except LoginRequiredError:
-            raise
-        except Exception:
-            return None
-
     def _is_news(self, stored: Token, flight: Flight) -> bool:
         return self._take(stored, True).is_news(flight.began.token, self._flights.now())
+
+    def _make_sure_that_it_may(self, flight: Flight, basis: Token | None, follows: Unsaved) -> None:
+        """Raise if nobody is to ask now, or if what the answer brings could not be kept."""
+        pause = self._kept.pause(self._flights.now())
+        if pause is not None:
+            flight.pause = pause
+            raise pause.error
+        # Once a token is in memory only, nothing more can be lost.
+        is_stored = self._flights.login.unsaved is None and follows.replaces is not None
+        if is_stored and basis is not None and basis.refresh_token is not None:
+            self._kept.ensure_can_save()
+
+    def _asked(self, flight: Flight, basis: Token | None) -> tuple[Token, str]:
+        """As `_renewed`; a failure is told to the siblings, who are not to ask in their turn."""
+        try:
+            return self._renewed(flight, basis)
+        except RefreshFailedError as error:
+            login, now = self._flights.login, self._flights.now()
+            flight.pause = pause_after(login.pause, error, None, now, self._random())
+            self._kept.keep_pause(flight.pause, now)
+            raise
 
     def _renewed(self, flight: Flight, basis: Token | None) -> tuple[Token, str]:
         if basis is None and self._log_in is not None:
@@ -338,7 +333,7 @@ class Renewal:
         luck = self._random()
 
         def fail(login: Login, now: Now) -> Login:
-            pause = pause_after(login.pause, error, seconds, now, luck)
+            pause = flight.pause or pause_after(login.pause, error, seconds, now, luck)
             lasted = now.steady - began.steady
             return failed(login, flight, pause, now, lasted=lasted, look_beside=look_beside)
 
@@ -368,11 +363,3 @@ def _what_may_linger(basis: Token, unsaved: Unsaved | None) -> Shunned:
     if isinstance(unsaved.replaces, Anything):
         return ANYTHING
     return basis, unsaved.replaces
-
-
-def _emptied() -> LoginRequiredError:
-    return LoginRequiredError(
-        "the token store has been emptied by another process, which ended the login; "
-        "call login() with a new token",
-        reason="logged_out_elsewhere",
-    )

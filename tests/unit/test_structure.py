@@ -64,7 +64,7 @@ NARROWER = {
     "_rules": PURE,
     "_flight": {*PURE, "_rules"},
     "_asking": {*PURE, "_flight", "refreshers"},
-    "_keeping": {*PURE, "_flight", "stores"},
+    "_keeping": {*PURE, "_backoff", "_flight", "stores"},
     "_netrc": {"_origins"},
 }
 
