@@ -132,6 +132,7 @@ class TokenSource:
         self._clock = clock
         self._monotonic = monotonic
         self._random = random
+        self._take = functools.partial(_take, leeway=self._leeway, early=self._early, random=random)
         self._ends_in_doubt = when_trial_refused == "log_out"
         self._configuration: dict[str, Any] = {
             "store": open_store(store),
@@ -347,6 +348,10 @@ class TokenSource:
         """Return whether *token* waits for its verdict."""
         return self._flights.is_on_trial(token)
 
+    def scheme(self) -> str | None:
+        """Return the scheme of the token in hand, else of the one in the store, if there is one."""
+        return self._getting.scheme()
+
     def refreshing_here(self) -> bool:
         """Return whether this very thread is inside the refresher (or the store)."""
         if self._flights.login.flight is None and self._keeping.in_turn is None:
@@ -361,10 +366,15 @@ class TokenSource:
         """A 401 goes to its caller without a refresh: say why, once."""
         self._telling.passes_on(resource, why)
 
-    def _take(self, token: Token, found: bool) -> Hand:
-        return Hand.of(
-            token, found=found, leeway=self._leeway, early=self._early, luck=self._random()
-        )
+    def say_once(self, message: str, level: int = logging.INFO) -> None:
+        """Log *message*, unless it has been said of this login before."""
+        self._telling.say_once(message, level)
+
+
+def _take(
+    token: Token, found: bool, *, leeway: float, early: float, random: Callable[[], float]
+) -> Hand:
+    return Hand.of(token, found=found, leeway=leeway, early=early, luck=random())
 
 
 def _trial_refused() -> LoginRequiredError:

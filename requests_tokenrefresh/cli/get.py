@@ -53,6 +53,12 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # of a method, or a header: 
     is_flag=True,
     help="Plain http to another machine too: everybody on the way can read the tokens.",
 )
+@click.option(
+    "--attach",
+    metavar="HEADER",
+    help="Where the token stands, if not in Authorization: X-Auth-Token, say, or with a scheme "
+    "'Authorization: token'.",
+)
 @click.option("-i", "--include", is_flag=True, help="Print status and headers of the answer too.")
 @click.option("-X", "--request", "method", metavar="METHOD", help="GET, or POST with --data.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'")
@@ -73,6 +79,7 @@ def get(
     client_secret_file: IO[str] | None,
     client_auth: str,
     allow_http: bool,
+    attach: str | None,
     include: bool,
     method: str | None,
     headers: tuple[str, ...],
@@ -90,11 +97,12 @@ def get(
     try:
         secret = _secret(client_secret_file)
         tokens = _tokens(url, watched, token_url, client_id, secret, client_auth, allow_http)
+        adapter = TokenRefreshAdapter(tokens, attach=attach)
         request = _request(url, method, headers, data)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     try:
-        response = _exchange(request, tokens, timeout, include)
+        response = _exchange(request, adapter, timeout, include)
     finally:
         if watched.unsaved is not None:  # more than whatever else went wrong: the login is lost
             fail(f"the login was refreshed and could not be saved: {watched.unsaved}", STORE)
@@ -178,13 +186,13 @@ def _body(data: str) -> bytes:
 
 
 def _exchange(
-    request: requests.Request, tokens: TokenSource, timeout: float, include: bool
+    request: requests.Request, adapter: TokenRefreshAdapter, timeout: float, include: bool
 ) -> requests.Response:
     """Send *request*, print the answer, and return it."""
     with requests.Session() as session:
-        session.auth = NoAuth()  # or a netrc entry would take the token's place
-        session.mount("https://", TokenRefreshAdapter(tokens))
-        session.mount("http://", TokenRefreshAdapter(tokens))
+        session.auth = NoAuth()  # or a netrc entry would take the place of a header of the caller's
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
         prepared = session.prepare_request(request)
         settings = session.merge_environment_settings(prepared.url or "", {}, True, None, None)
         with session.send(prepared, timeout=timeout, allow_redirects=False, **settings) as response:

@@ -172,6 +172,22 @@ def test_a_netrc_entry_does_not_take_the_place_of_the_token(echo, store, tmp_pat
     assert server.requests[0].headers["Authorization"] == "Bearer access-secret"
 
 
+def test_the_token_stands_where_the_server_wants_it(echo, store):
+    server = echo()
+    store.save(Token("the-token"))
+    assert get(server.url, store, "--attach", "X-Auth-Token").exit_code == 0
+    assert get(server.url, store, "--attach", "Authorization: token").exit_code == 0
+    first, second = (request.headers for request in server.requests)
+    assert (first["X-Auth-Token"], first["Authorization"]) == ("the-token", None)
+    assert second["Authorization"] == "token the-token"
+
+
+def test_a_place_that_is_no_header_is_a_usage_error(store):
+    result = get(NOWHERE, store, "--attach", "X Auth")
+    assert result.exit_code == 2
+    assert "attach is the name of a header" in result.stderr
+
+
 def test_the_token_goes_to_the_server_of_the_url_only(echo, store):
     elsewhere = echo()
     server = echo(Reply(302, headers=[("Location", elsewhere.url)]))
