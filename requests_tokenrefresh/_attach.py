@@ -27,6 +27,7 @@ Send: TypeAlias = Callable[[requests.PreparedRequest, dict[str, Any]], requests.
 
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # of a header, or a scheme: RFC 9110 section 5.6.2
 _HEADER = re.compile(rf"({_NAME})(?:: ?({_NAME}))?")
+_AUTHORIZATION = "authorization", "Authorization"
 _SCHEME = re.compile(_NAME)
 
 
@@ -48,11 +49,12 @@ class Attachment:
     ) -> None:
         self._source = tokens
         self._placeholders = _checked_schemes(replaces)
-        self._header, scheme = ("Authorization", None) if attach is None else _parsed(attach)
+        name, scheme = ("Authorization", None) if attach is None else _parsed(attach)
+        self._header = name.lower(), name
         self._before: str | None = None  # what stands before the token; None: as the token says
         if attach is not None:
             self._before = f"{scheme} " if scheme else ""
-        self._beside = self._header.lower() != "authorization"
+        self._beside = self._header[0] != "authorization"
 
     def scheme_of(self, token: Token) -> str:
         """Return the scheme by which a challenge would speak of *token*."""
@@ -93,29 +95,15 @@ class Attachment:
         self, request: requests.PreparedRequest, token: Token, send: Send, how: dict[str, Any]
     ) -> requests.Response:
         """Return the answer to a copy of *request* with *token* in it, which *send* sends."""
-        attached = self._copy(request)
-        attached.headers[self._header] = (
-            token.authorization if self._before is None else self._before + token.access_token
-        )
-        return send(attached, how)
+        if self._before is None:
+            return send(_with_header(request, _AUTHORIZATION, token.authorization), how)
+        attached = _with_header(request, self._header, self._before + token.access_token)
+        return send(self._without_placeholder(attached), how)
 
-    def _copy(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Return a copy with headers of its own, and without a placeholder.
-
-        It is shallow: every request pays for it, and `PreparedRequest.copy` copies the cookies too.
-        """
-        copy = shallow_copy(request)
-        entries = _entries(request.headers)
-        if entries is None:
-            copy.headers = request.headers.copy()
-        else:
-            # The copy() of these headers inserts one after the other, in five times the time.
-            copy.headers = object.__new__(CaseInsensitiveDict)
-            copy.headers._store = entries.copy()
-        if self._placeholders and self._beside:
-            scheme = _text(authorization_of(request)).partition(" ")[0]
-            if scheme.lower() in self._placeholders:
-                del copy.headers["Authorization"]
+    def _without_placeholder(self, copy: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Return *copy*, from which a placeholder is taken out where no token has replaced it."""
+        if self._beside and _scheme_in(copy) in self._placeholders:
+            del copy.headers["Authorization"]
         return copy
 
     def _own_scheme(self) -> str | None:
@@ -139,8 +127,10 @@ class _ByFunction(Attachment):
     def send(
         self, request: requests.PreparedRequest, token: Token, send: Send, how: dict[str, Any]
     ) -> requests.Response:
-        copy = self._copy(request)
-        copy._cookies = request.copy()._cookies
+        # All its own but the body and what is not known to requests.
+        copy = shallow_copy(request)
+        vars(copy).update(vars(request.copy()))
+        self._without_placeholder(copy)
         attached = self._attach(copy, token)
         if not isinstance(attached, requests.PreparedRequest):
             attached = copy
@@ -194,6 +184,27 @@ def authorization_of(request: requests.PreparedRequest) -> str | bytes | None:
     return None if entry is None else entry[1]
 
 
+def _with_header(
+    request: requests.PreparedRequest, header: tuple[str, str], value: str
+) -> requests.PreparedRequest:
+    """Return a copy of *request*, shallow but for its headers, with *value* in *header*, which is
+    its name in lower case and its name.
+
+    Every request pays for it, and `PreparedRequest.copy` copies the cookies too.
+    """
+    copy = shallow_copy(request)
+    entries = _entries(request.headers)
+    if entries is None:
+        copy.headers = request.headers.copy()
+        copy.headers[header[1]] = value
+    else:
+        # The copy() of these headers inserts one after the other, in five times the time.
+        headers = copy.headers = object.__new__(CaseInsensitiveDict)
+        headers._store = entries.copy()
+        headers._store[header[0]] = (header[1], value)
+    return copy
+
+
 def _entries(headers: Any) -> OrderedDict[str, tuple[str, str | bytes]] | None:
     """Return in what requests keeps its own kind of *headers*: their names and values, by the name
     in lower case. None: they are of another kind."""
@@ -227,6 +238,10 @@ def _checked_schemes(replaces: Collection[str]) -> frozenset[str]:
 
 def _text(value: str | bytes | None) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value or ""
+
+
+def _scheme_in(request: requests.PreparedRequest) -> str:
+    return _text(authorization_of(request)).partition(" ")[0].lower()
 
 
 def _is_from_netrc(value: str, url: str) -> bool:

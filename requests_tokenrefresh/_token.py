@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -95,7 +96,7 @@ class Token:
         extra = {name: value for name, value in self.extra.items() if name not in _FIELDS}
         object.__setattr__(self, "extra", MappingProxyType(extra))
 
-    @property
+    @cached_property  # every request asks
     def authorization(self) -> str:
         """The value of the ``Authorization`` header (RFC 6750 section 2.1)."""
         return f"{self.token_type} {self.access_token}"
