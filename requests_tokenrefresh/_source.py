@@ -25,7 +25,7 @@ from ._keeping import Keeping
 from ._login import Kept, Login, logged_in, logged_out
 from ._origins import Origins
 from ._renewal import Renewal
-from ._rules import ACCEPTED, NO_VERDICT, OWN, Held, answers_a_replay
+from ._rules import ACCEPTED, NO_VERDICT, Held, answers_a_replay
 from ._telling import Telling
 from ._token import Token, read_reply
 from .events import Event, Listener
@@ -133,7 +133,6 @@ class TokenSource:
         self._monotonic = monotonic
         self._random = random
         self._take = functools.partial(_take, leeway=self._leeway, early=self._early, random=random)
-        self._ends_in_doubt = when_trial_refused == "log_out"
         self._configuration: dict[str, Any] = {
             "store": open_store(store),
             "login": login,
@@ -171,6 +170,7 @@ class TokenSource:
             self._keeping,
             self._telling,
             take=self._take,
+            ends_in_doubt=when_trial_refused == "log_out",
             wait_timeout=self._wait_timeout,
             monotonic=monotonic,
         )
@@ -321,22 +321,7 @@ class TokenSource:
     def refuse(self, token: Token, resource: Resource) -> bool:
         """*resource* answered 401 to a replay with *token*: return whether that is its own answer,
         or whether `reject` may help once more."""
-        held = Held(token, resource, replay=True)
-        ends = _trial_refused() if self._ends_in_doubt else None
-        before, after, step = self._flights.refuse(held, ends)
-        ended = ends is not None and after.over is ends
-        if ended:
-            self._keeping.forget(before)
-        self._telling.announce(before, after)
-        if ended or step.then is not OWN:
-            return False
-        if ends is not None and after.flight is not None and before.flight is after.flight:
-            # Others are asked now; if they refuse it too, all fail together.
-            self._getting.wait(after.flight, None, self._monotonic() + self._wait_timeout)
-            if self._flights.login.over is not None:
-                return False
-        self._telling.passes_on(resource, step.why)
-        return True
+        return self._getting.is_own_at_last(Held(token, resource, replay=True))
 
     def tries_again(self, token: Token) -> bool:
         """A replay with *token* was refused: after a pause, return whether it is to be repeated,
@@ -378,14 +363,6 @@ def _take(
     token: Token, found: bool, *, leeway: float, early: float, random: Callable[[], float]
 ) -> Hand:
     return Hand.of(token, found=found, leeway=leeway, early=early, luck=random())
-
-
-def _trial_refused() -> LoginRequiredError:
-    return LoginRequiredError(
-        "the refresh gave a new token, and it was refused wherever it was tried; "
-        "call login() with a new token",
-        reason="trial_refused",
-    )
 
 
 _sources: weakref.WeakSet[TokenSource] = weakref.WeakSet()
