@@ -36,6 +36,7 @@ from ._rules import (
     LEAD_EARLY,
     NO_VERDICT,
     OWN,
+    WAIT,
     Held,
     Step,
     What,
@@ -204,6 +205,9 @@ class Flights:
                     why, held = "early", None  # nobody is to wait for a trial
                 flight = Flight(why, after, self.turn, held=held, asker=asker)
                 after = took_off(after, flight)
+            elif step.then is WAIT and flight is not None:
+                # Present from here on, and not only when it sleeps: its opinion may be asked.
+                flight.waiters[threading.get_ident()] = held
             self._become(after)
             return Decision(before, after, step, flight)
 
@@ -256,7 +260,8 @@ class Flights:
             yield
         except BaseException:
             with self.turn:
-                flight = self.login.flight
+                if (flight := self.login.flight) is not None:
+                    flight.waiters.pop(threading.get_ident(), None)
                 if flight is not None and _is_pilot(flight):
                     if flight.token is not None:
                         self._pass_on(flight)
@@ -302,10 +307,10 @@ class Flights:
             mine = _is_pilot(flight)
             can_ask = not mine or flight.next_pilot(before.hand, held) is not None
             after, step = decide(before, held._replace(can_ask=can_ask), now)
-            if ends is not None and after.standing is DOUBTED:
+            if ends is not None and after.standing is DOUBTED is not before.standing:
                 after = logged_out(after, ends)
             self._become(after)
-            if mine and after.standing is ON_TRIAL:
+            if mine and after.standing is ON_TRIAL and held.token is after.token:
                 self._pass_on(flight)
             return before, self.login, step
 
@@ -345,8 +350,7 @@ class Flights:
 
     def _end_trial(self, flight: Flight) -> None:
         if flight.token is not None:
-            nobody = Held(flight.token, None)
-            self._become(judged(self.login, NO_VERDICT, nobody, self.now()))
+            self._become(judged(self.login, NO_VERDICT, Held(flight.token, None), self.now()))
 
     # -- Waiting ----------------------------------------------------------------------------------
 
@@ -365,13 +369,13 @@ class Flights:
         """
         here = threading.get_ident()
         with self.turn:
-            flight.waiters[here] = held
+            flight.waiters.setdefault(here, held)
             # Hundreds of threads that wake at once fight for the interpreter, and that costs a
             # storm more than the refresh does. So few are woken, and whoever leaves wakes the next.
             try:
                 return self._landed_or_called(flight, here, deadline)
             finally:
-                del flight.waiters[here]
+                flight.waiters.pop(here, None)
                 flight.news.notify()
 
     def _landed_or_called(self, flight: Flight, here: int, deadline: float) -> bool:
@@ -383,9 +387,9 @@ class Flights:
                 break
             if ends == flight.trial_ends:
                 self._end_trial(flight)
-            elif ends == deadline:
-                if flight.token is None:
-                    raise RefreshTimeoutError(_TOO_LONG.format(self._wait_timeout))
+            elif flight.token is None:
+                raise RefreshTimeoutError(_TOO_LONG.format(self._wait_timeout))
+            else:
                 return False
         return True
 

@@ -127,15 +127,18 @@ class Keeping:
     def settle(self) -> None:
         """Make the store hold what `login()` or `logout()` has just made current.
 
-        A leader inside the store's lock holds it for this whole process: writing is atomic without
-        it, and the leader puts right what it may write afterwards. One that still queues for it
-        holds nothing, and a sibling may be about to save.
+        A leader inside the store's lock, whose flight has lost its place, holds it for this whole
+        process: writing is atomic without it, and the leader puts right what it may write
+        afterwards. One that still queues for it holds nothing, and a sibling may be about to save;
+        one whose flight is under way has begun with what is current, and saves it first.
 
         Raises:
             TokenStoreError: The store does not hold it.
         """
         beside = self.in_turn
         try:
+            if beside is not None and self._flights.flies(beside):
+                beside = None
             if beside is not None:
                 written = self._write_current()
                 in_turn = self.in_turn
@@ -144,12 +147,18 @@ class Keeping:
                     return
                 # That leader has left, and the next one has saved, perhaps before a slow write.
             with self.store.lock(self._wait_timeout):
-                if beside is None or self.store.load() == written:
+                if self._is_to_be_saved() if beside is None else self.store.load() == written:
                     self._write_current()
         except TokenRefreshError:
             raise
         except Exception as error:
             raise _as_store_error(error) from error
+
+    def _is_to_be_saved(self) -> bool:
+        """Return whether the store may not hold what is current, of which it may hold a later one
+        otherwise, by a sibling."""
+        login = self._flights.login
+        return login.token is None or login.unsaved is not None
 
     def put_right(self, flight: Flight) -> None:
         """Make the store hold what `login()` or `logout()` made current while *flight* was in turn.

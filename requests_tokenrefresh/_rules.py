@@ -196,7 +196,7 @@ def decide(
         if on_trial and login.standing is ON_TRIAL:
             return login, Step(GO)
         return _resolved(login, WANTED, held, now)
-    replayed = _answers_a_replay(held, hand)
+    replayed = answers_a_replay(held, hand)
     return _resolved(login, REPLAY_ANSWERED_401 if replayed else ANSWERED_401, held, now)
 
 
@@ -212,8 +212,9 @@ def who_asks(login: Login, held: Held | None, now: Now) -> Asker | None:
     return _asker(hand, held.resource)
 
 
-def _answers_a_replay(held: Held, hand: Hand) -> bool:
-    if held.resource is None:
+def answers_a_replay(held: Held, hand: Hand | None) -> bool:
+    """Return whether it is the answer to a replay with the token in hand."""
+    if held.resource is None or hand is None or held.token is not hand.token:
         return False
     # Whoever is on trial may have sent its token with another request as well.
     return held.replay or hand.standing is ON_TRIAL or held.resource == hand.replay_due
@@ -306,7 +307,7 @@ def _resolved(login: Login, what: What, held: Held | None, now: Now) -> tuple[Lo
     if row.then is LOOK:
         return _look(after, now)
     if row.then not in (FLY, FLY_OR_GO):
-        return after, Step(row.then, row.when[0] if row.when else NEW_TOO)
+        return after, Step(row.then, _why(row) if row.then is OWN else "")
     if after.flight is not None:
         return after, Step(WAIT)
     if not after.pauses(now):
@@ -314,6 +315,10 @@ def _resolved(login: Login, what: What, held: Held | None, now: Now) -> tuple[Lo
     if row.then is FLY_OR_GO and after.has_live_token(now):
         return _after_the_pause(after, now), Step(GO)
     return after, Step(FAIL)
+
+
+def _why(row: Row) -> str:
+    return next((name for name in row.when if name in (ITS_HABIT, IN_VAIN, IN_DOUBT)), NEW_TOO)
 
 
 def _look(login: Login, now: Now) -> tuple[Login, Step]:
@@ -353,7 +358,7 @@ def _learned(evidence: Evidence, hand: Hand, row: Row, held: Held, now: Now) -> 
     resource, steady = held.resource, now.steady
     if row.what is ACCEPTED and resource is not None:
         if hand.standing is not PROVEN:
-            rewarded = not hand.found and _answers_a_replay(held, hand)
+            rewarded = not hand.found and answers_a_replay(held, hand)
             evidence = evidence.proven(hand.refused_by, steady, rewarded=rewarded)
         return evidence.accepted(resource)
     if row.what is REPLAY_ANSWERED_401 and row.becomes is DOUBTED:

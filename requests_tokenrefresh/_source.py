@@ -25,7 +25,7 @@ from ._keeping import Keeping
 from ._login import Kept, Login, logged_in, logged_out
 from ._origins import Origins
 from ._renewal import Renewal
-from ._rules import ACCEPTED, NO_VERDICT, OWN, Held
+from ._rules import ACCEPTED, NO_VERDICT, OWN, Held, answers_a_replay
 from ._telling import Telling
 from ._token import Token, read_reply
 from .events import Event, Listener
@@ -284,7 +284,10 @@ class TokenSource:
 
     def is_own(self, token: Token, resource: Resource) -> bool:
         """Return whether the 401 of *resource* to *token* goes to its caller at once."""
-        step = self._getting.is_own(Held(token, resource))
+        held = Held(token, resource)
+        if answers_a_replay(held, self._flights.login.hand):
+            return self.refuse(token, resource)
+        step = self._getting.is_own(held)
         if step is not None:
             self._telling.passes_on(resource, step.why)
         return step is not None

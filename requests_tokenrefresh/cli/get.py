@@ -78,7 +78,7 @@ def get(
     The answer's body goes to standard output as it came. Redirects are not followed, and the token
     goes to the server of URL only.
     """
-    watched = _WatchedStore(store.path)
+    watched = _WatchedStore(store.path, private=store.private)
     try:
         secret = _secret(client_secret_file)
         tokens = _tokens(url, watched, token_url, client_id, secret, client_auth)

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -366,6 +367,16 @@ def test_a_store_that_others_can_read_is_refused(server, store):
     assert result.exit_code == 5
     assert "chmod 600" in result.stderr
     assert server.authorization.counts()["accepted"] == 0
+
+
+def test_a_store_that_others_can_read_can_be_taken_by_name(server, store, clock):
+    log_in(server, store)
+    store.path.chmod(0o640)
+    clock.advance(10)
+    assert get_data(server, store, "--no-private").exit_code == 0
+    shared = FileTokenStore(store.path, private=False)
+    assert shared.load() is not None
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o640
 
 
 def test_a_refreshed_login_that_cannot_be_saved_is_told(http_server, store):
