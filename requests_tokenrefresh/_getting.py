@@ -74,6 +74,17 @@ class Getting:
                 return login.hand.token
             raise
 
+    def scheme(self) -> str | None:
+        """Return the scheme of the token in hand, or of the one that would be taken in hand."""
+        login = self._flights.login
+        token = login.token
+        if token is None:
+            try:
+                token = self._keeping.load() or login.kept.seed
+            except Exception:
+                return None  # whoever wants the token itself is told
+        return None if token is None else token.token_type
+
     def is_own(self, held: Held) -> Step | None:
         """Return why a 401 is the resource's own, if it is so at once."""
         step = self._flights.is_own(held)
