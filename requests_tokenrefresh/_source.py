@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from ._door import check_callable, check_choice, check_seconds
-from ._errors import LoginRequiredError
+from ._errors import LoginRequiredError, trial_refused
 from ._evidence import Evidence, Resource
 from ._flight import Flights
 from ._getting import Getting
@@ -322,7 +322,7 @@ class TokenSource:
         """*resource* answered 401 to a replay with *token*: return whether that is its own answer,
         or whether `reject` may help once more."""
         held = Held(token, resource, replay=True)
-        ends = _trial_refused() if self._ends_in_doubt else None
+        ends = trial_refused() if self._ends_in_doubt else None
         before, after, step = self._flights.refuse(held, ends)
         ended = ends is not None and after.over is ends
         if ended:
@@ -378,14 +378,6 @@ def _take(
     token: Token, found: bool, *, leeway: float, early: float, random: Callable[[], float]
 ) -> Hand:
     return Hand.of(token, found=found, leeway=leeway, early=early, luck=random())
-
-
-def _trial_refused() -> LoginRequiredError:
-    return LoginRequiredError(
-        "the refresh gave a new token, and it was refused wherever it was tried; "
-        "call login() with a new token",
-        reason="trial_refused",
-    )
 
 
 _sources: weakref.WeakSet[TokenSource] = weakref.WeakSet()
