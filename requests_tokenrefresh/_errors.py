@@ -87,6 +87,15 @@ class LoginRequiredError(TokenRefreshError, requests.HTTPError):
         self.reason = reason
 
 
+def trial_refused() -> LoginRequiredError:
+    """Return what ends a login whose new token is refused by all who were asked."""
+    return LoginRequiredError(
+        "the refresh gave a new token, and it was refused wherever it was tried; "
+        "call login() with a new token",
+        reason="trial_refused",
+    )
+
+
 class RefreshFailedError(TokenRefreshError):
     """No new token could be had, and the login is not over: try again later.
 
