@@ -14,6 +14,7 @@ PACKAGE = Path(requests_tokenrefresh.__file__).parent
 # Each may import from those above it, and from its own folder.
 ROOMS = [
     "_on_demand",
+    "_expiry",
     "_token",
     "_errors",
     "events",
@@ -43,10 +44,11 @@ ROOMS = [
     "cli",
     "__main__",
 ]
-VALUES = {"_token", "_errors"}
+VALUES = {"_expiry", "_token", "_errors"}
 NARROWER = {
     "_on_demand": set(),
-    "_token": set(),
+    "_expiry": set(),
+    "_token": {"_expiry"},
     "_errors": set(),
     "events": set(),
     "_door": set(),
@@ -60,7 +62,7 @@ NARROWER = {
     "_backoff": {"_errors", "_login"},
     "_rules": {*VALUES, "_evidence", "_login"},
     "_flight": {*VALUES, "_login", "_rules"},
-    "_asking": {*VALUES, "_login", "_flight"},
+    "_asking": {*VALUES, "_login", "_flight", "refreshers"},
     "_keeping": {*VALUES, "_login", "_flight", "stores"},
     "_netrc": {"_origins"},
 }
