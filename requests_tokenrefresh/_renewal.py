@@ -233,10 +233,12 @@ class Renewal:
         return self._take(stored, True).is_news(flight.began.token, self._flights.now())
 
     def _renewed(self, flight: Flight, basis: Token | None) -> tuple[Token, str]:
+        early = flight.why == "early"
         if basis is None and self._log_in is not None:
-            return self._asking.ask(self._log_in, None), "logged_in"
+            return self._asking.ask(self._log_in, None, early=early), "logged_in"
+        refresh = functools.partial(self._refresher, basis)
         try:
-            return self._asking.ask(functools.partial(self._refresher, basis), basis), "refreshed"
+            return self._asking.ask(refresh, basis, early=early), "refreshed"
         except LoginRequiredError as refusal:
             rotated = None if basis is None else self._rotated_by_another(flight, basis, refusal)
             if rotated is not None:
@@ -246,7 +248,7 @@ class Renewal:
             self._flights.change(lambda login, _now: awaits_login(login, flight, flight.shun))
             if not self._flights.flies(flight):
                 raise
-        return self._asking.ask(self._log_in, None), "logged_in"
+        return self._asking.ask(self._log_in, None, early=early), "logged_in"
 
     # -- A refusal, or a failure --------------------------------------------------------------
 
