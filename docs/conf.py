@@ -11,6 +11,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # so that what is described is what lies beside this folder
 
 from requests_tokenrefresh import TokenRefreshError  # noqa: E402 - after the path
+from requests_tokenrefresh._hand import Standing  # noqa: E402 - likewise
+from requests_tokenrefresh._rules import TABLE  # noqa: E402 - likewise
 from requests_tokenrefresh.cli.command import command  # noqa: E402 - likewise
 
 metadata = configparser.ConfigParser(interpolation=None)
@@ -59,6 +61,33 @@ def _branch(error: type[Exception], before: str = "", stem: str = "└─ ") -> 
         yield from _branch(child, before, "└─ " if child is children[-1] else "├─ ")
 
 
+def token_states() -> str:
+    """Return how one standing becomes another, read off the table of rules, as a block of text."""
+    lines: list[str] = []
+    for row in TABLE:
+        for standing in row.standings:
+            if row.becomes not in (None, standing):
+                what = f"{row.what.value}{', and ' if row.when else ''}{' and '.join(row.when)}"
+                lines.append(f"{standing.value:>9} ─▶ {row.becomes.value:<9} {what}")
+    order = [standing.value for standing in Standing]
+    lines.sort(key=lambda line: order.index(line.split(" ─▶ ")[0].strip()))
+    return _text_block("\n".join(lines))
+
+
+def token_rules() -> str:
+    """Return the table of rules, in Markdown."""
+    head = [
+        "| What happens | to a token that is | if | It becomes | The thread |",
+        "|---" * 5 + "|",
+    ]
+    rows = [
+        f"| {row.what.value} | {', '.join(one.value for one in row.standings)} "
+        f"| {'; '.join(row.when)} | {row.becomes.value if row.becomes else ''} | {row.then.value} |"
+        for row in TABLE
+    ]
+    return "\n".join(head + rows)
+
+
 def command_help(name: str) -> str:
     """Return what ``requests-tokenrefresh NAME --help`` prints, as a block of text."""
     context = command.make_context(
@@ -76,6 +105,8 @@ def _text_block(text: str) -> str:
 
 myst_substitutions = {
     "error_tree": error_tree(),
+    "token_states": token_states(),
+    "token_rules": token_rules(),
     "command_help": command_help(""),
     **{f"{name}_help": command_help(name) for name in command.commands},
 }

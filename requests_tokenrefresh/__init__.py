@@ -20,7 +20,7 @@ from ._errors import (
 from ._on_demand import on_demand
 from ._source import TokenSource
 from ._token import Token
-from .stores import Cipher, MemoryTokenStore, TokenStore
+from .stores import ChecksSaving, Cipher, KeepsPause, MemoryTokenStore, TokenStore
 
 if TYPE_CHECKING:
     from ._install import Installation, install, uninstall
@@ -44,12 +44,14 @@ else:
     )
 
 __all__ = [
+    "ChecksSaving",
     "Cipher",
     "ClientCredentialsGrant",
     "FileTokenStore",
     "InsecureTransportError",
     "Installation",
     "JSONRefresh",
+    "KeepsPause",
     "KeyringTokenStore",
     "LoginRequiredError",
     "MemoryTokenStore",

@@ -59,8 +59,9 @@ class TokenRefreshAdapter(HTTPAdapter):
         transport: The adapter that sends, if it is not this one: whatever was mounted before
             (``session.get_adapter(url)``), with its TLS settings, cache or socket.
         is_rejected: Whether an answer to a request with our token means that the token is no
-            longer good. By default a 401, unless its ``WWW-Authenticate`` says
-            ``insufficient_scope`` or asks only for another scheme (RFC 6750 section 3).
+            longer good. By default any 401 does, unless a challenge of the token's own scheme says
+            that another token would not help either, such as ``insufficient_scope`` (RFC 6750
+            section 3.1).
         spool_bodies: Bytes of a body that can be sent only once (an iterator, a pipe) to read into
             memory before sending, so that it can be replayed. 0: none is; such a request gets its
             401, and the token is refreshed for the next one.
@@ -338,7 +339,7 @@ class TokenRefreshAdapter(HTTPAdapter):
             request.method,
         )
         try:
-            self._source.refresh(token)
+            self._source.reject(token, _resource_of(request), can_replay=False)
         except LoginRequiredError:
             raise
         except TokenRefreshError as error:

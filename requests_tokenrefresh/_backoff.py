@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ._errors import LoginRequiredError, RefreshFailedError, TokenRefreshError
-from ._login import Now, Pause
+from ._hand import Now
+from ._login import Pause
 
 _FIRST = 0.5  # seconds; doubles with every failure in a row
 _LONGEST = 30.0  # seconds
 _FIRST_AFTER_REFUSAL = 1.0  # seconds; likewise, where nobody can be asked to log in
 _LONGEST_AFTER_REFUSAL = 300.0  # seconds
-_LONGEST_SAID = 3600.0  # seconds; an issuer that names a later moment is asked then
+LONGEST_SAID = 3600.0  # seconds; an issuer that names a later moment is asked then
 _JITTER = 0.1  # of what the issuer has said, on top
 
 
@@ -27,7 +28,7 @@ def pause_after(
         seconds = min(_LONGEST_AFTER_REFUSAL, _FIRST_AFTER_REFUSAL * doubled)
     elif said is not None:
         # With jitter on top: a fleet that was told the same does not come back in lockstep.
-        seconds = min(_LONGEST_SAID, said) * (1 + _JITTER * luck)
+        seconds = min(LONGEST_SAID, said) * (1 + _JITTER * luck)
     else:
         seconds = min(_LONGEST, _FIRST * doubled) * luck
     if isinstance(error, RefreshFailedError):

@@ -5,7 +5,7 @@ things that are remembered here is a reason to be patient for a while, and never
 
 - *doubt*: every server that was asked has refused the token that the issuer has just given out;
 - a *known* resource: it has refused a token that others accept;
-- refreshes *in vain*: how many in a row no expiry asked for and no accepted replay rewarded.
+- refreshes *in vain*: how many in a row a 401 asked for and no accepted replay rewarded.
 
 Pure: no lock, no clock. Moments are in seconds of the monotonic clock.
 """
@@ -13,6 +13,7 @@ Pure: no lock, no clock. Moments are in seconds of the monotonic clock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
@@ -25,8 +26,6 @@ _LONGEST = 300.0  # seconds; no patience grows beyond it
 _MOST_KNOWN = 256  # resources; of more, those that were heard of longest ago are forgotten
 
 _FREE_IN_VAIN = 5  # refreshes in vain that need no pause between them
-# The same for the resource that has proven the token: its 401 says more than a stranger's.
-_FREE_FOR_ITS_PROOF = 10
 _FIRST_PAUSE_IN_VAIN = 30.0  # seconds after the last free one; it doubles
 _FORGOTTEN_IN_VAIN = 2 * _LONGEST  # seconds without another one
 
@@ -60,6 +59,35 @@ class Patience(NamedTuple):
         return Patience(seconds, steady + seconds)
 
 
+class InVain(NamedTuple):
+    """Refreshes in a row that nothing came of, and when the last of them was."""
+
+    times: int = 0
+    at: float = 0.0
+
+    def is_enough(self, steady: float) -> bool:
+        """Return whether another one has to wait."""
+        beyond = self._by(steady) - _FREE_IN_VAIN
+        pause = min(_LONGEST, _FIRST_PAUSE_IN_VAIN * 2.0 ** min(max(beyond, 0), 10))
+        return beyond >= 0 and steady < self.at + pause
+
+    def and_one(self, steady: float) -> InVain:
+        return InVain(self._by(steady) + 1, steady)
+
+    def but_one(self) -> InVain:
+        return self._replace(times=max(0, self.times - 1))
+
+    def _by(self, steady: float) -> int:
+        return self.times if steady < self.at + _FORGOTTEN_IN_VAIN else 0
+
+
+class Asker(Enum):
+    """Whose 401, to a token that is proven, asks for a refresh."""
+
+    STRANGER = "a resource that is not known to refuse what others accept"
+    PROVER = "the resource that has proven the token: its word counts more"
+
+
 class Evidence(NamedTuple):
     """All that is remembered of the answers to one login's tokens.
 
@@ -67,15 +95,14 @@ class Evidence(NamedTuple):
         first: Seconds of the first patience (`min_refresh_interval`); 0: there is none.
         doubt: Since every server refused; None once any has accepted.
         known: By the resource, the one heard of last at the end.
-        in_vain: Refreshes in a row.
-        in_vain_at: When the last of them was.
+        strangers, provers: Refreshes that they asked for in vain.
     """
 
     first: float = 1.0
     doubt: Patience | None = None
     known: Mapping[Resource, Patience] = MappingProxyType({})
-    in_vain: int = 0
-    in_vain_at: float = 0.0
+    strangers: InVain = InVain()
+    provers: InVain = InVain()
 
     # -- What is true now -------------------------------------------------------------------------
 
@@ -88,20 +115,10 @@ class Evidence(NamedTuple):
         patience = self.known.get(resource)
         return patience is not None and patience.lasts(steady)
 
-    def is_tired(self, steady: float, *, of_its_proof: bool) -> bool:
-        """Return whether so many refreshes were in vain that a proven token is not refreshed.
-
-        Args:
-            of_its_proof: Whether the resource that refuses is the one that has proven the token.
-        """
-        beyond = self._in_vain_by(steady) - (_FREE_FOR_ITS_PROOF if of_its_proof else _FREE_IN_VAIN)
-        if beyond < 0:
-            return False
-        pause = min(_LONGEST, _FIRST_PAUSE_IN_VAIN * 2.0 ** min(beyond, 10))
-        return steady < self.in_vain_at + pause
-
-    def _in_vain_by(self, steady: float) -> int:
-        return self.in_vain if steady < self.in_vain_at + _FORGOTTEN_IN_VAIN else 0
+    def is_tired_of(self, asker: Asker, steady: float) -> bool:
+        """Return whether so many refreshes were in vain that its 401 is passed on."""
+        in_vain = self.provers if asker is Asker.PROVER else self.strangers
+        return in_vain.is_enough(steady)
 
     # -- What becomes of it -----------------------------------------------------------------------
 
@@ -121,7 +138,10 @@ class Evidence(NamedTuple):
         Args:
             rewarded: Whether it was a replay that was accepted: the refresh was worth while.
         """
-        evidence = self._replace(doubt=None, in_vain=max(0, self.in_vain - rewarded))
+        evidence = self._replace(doubt=None)
+        if rewarded:
+            strangers, provers = self.strangers.but_one(), self.provers.but_one()
+            evidence = evidence._replace(strangers=strangers, provers=provers)
         for resource in refused_by:
             evidence = evidence.met(resource, steady)
         return evidence
@@ -139,16 +159,18 @@ class Evidence(NamedTuple):
         return self if before is None else self._with(resource, before.doubled(steady))
 
     def accepted(self, resource: Resource) -> Evidence:
-        """*resource* has accepted a token that is proven: what it refused before is forgotten."""
+        """*resource* has accepted a token: what it refused before is forgotten."""
         if resource not in self.known:
             return self
         return self._replace(
             known=MappingProxyType({r: p for r, p in self.known.items() if r != resource})
         )
 
-    def refreshed(self, steady: float) -> Evidence:
-        """A 401 has cost a refresh; whether in vain is to be seen."""
-        return self._replace(in_vain=self._in_vain_by(steady) + 1, in_vain_at=steady)
+    def refreshed(self, asker: Asker, steady: float) -> Evidence:
+        """Its 401 has cost a refresh; whether in vain is to be seen."""
+        if asker is Asker.PROVER:
+            return self._replace(provers=self.provers.and_one(steady))
+        return self._replace(strangers=self.strangers.and_one(steady))
 
     def _with(self, resource: Resource, patience: Patience) -> Evidence:
         known = {r: p for r, p in self.known.items() if r != resource}

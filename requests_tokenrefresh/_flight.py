@@ -17,13 +17,11 @@ from contextlib import contextmanager
 from typing import Literal, NamedTuple, TypeAlias
 
 from ._errors import LoginRequiredError, RefreshTimeoutError
+from ._evidence import Asker
+from ._hand import DOUBTED, MOST_OPINIONS, ON_TRIAL, Hand, Now
 from ._login import (
-    DOUBTED,
-    MOST_OPINIONS,
-    ON_TRIAL,
-    Hand,
     Login,
-    Now,
+    Pause,
     Shunned,
     Unsaved,
     brought,
@@ -32,7 +30,20 @@ from ._login import (
     logged_out,
     took_off,
 )
-from ._rules import ACCEPTED, LEAD, LEAD_EARLY, NO_VERDICT, OWN, Held, Step, What, decide, judged
+from ._rules import (
+    ACCEPTED,
+    LEAD,
+    LEAD_EARLY,
+    NO_VERDICT,
+    OWN,
+    WAIT,
+    Held,
+    Step,
+    What,
+    decide,
+    judged,
+    who_asks,
+)
 from ._token import Token
 
 Why: TypeAlias = Literal["reactive", "preemptive", "early"]
@@ -52,27 +63,49 @@ class Flight:
     """One refresh and its trial. Written under *turn*; `landed` is written once, at the end."""
 
     def __init__(
-        self, why: Why, began: Login, turn: threading.RLock, *, trial: bool, costs: bool
+        self,
+        why: Why,
+        began: Login,
+        turn: threading.RLock,
+        *,
+        held: Held | None,
+        asker: Asker | None,
     ) -> None:
         # Its waiters sleep here: where those of another flight slept too, a wake-up could be lost
         # on one of them.
         self.news = threading.Condition(turn)
         self.why = why
         self.began = began  # the login at that moment
-        self.trial = trial  # whether its leader will report what became of the new token
-        self.costs = costs  # whether nothing but a 401 has asked for it
+        self.held = held  # the 401 that it was opened for
+        self.asker = asker  # whose that is, if nothing else asks for it
         self.leader = threading.get_ident()
         self.pilot = self.leader  # flies, and then is on trial; another after a refusal
+        self.helper: int | None = None  # the thread on which its leader asks, if that is another
+        self.interrupt: BaseException | None = None  # of its leader, who heard the answer first
         self.opinions = 1  # resources that were asked
         self.repeats = 0  # of the leader's trial, out of patience with a server
         self.patience = 0.0  # seconds that these have waited
         self.waiters: dict[int, Held | None] = {}  # in order, by their thread: the 401 they hold
         self.brought: Hand | None = None  # before it is saved; by its leader only
         self.follows: Unsaved | None = None  # ... and what that would take the place of
+        self.pause: Pause | None = None  # told to the siblings, or by them; by its leader only
         self.shun: Shunned = ()  # refused, and perhaps stored still; by its leader only
         self.token: Token | None = None  # the new one, saved; the trial may still be on
         self.trial_ends = math.inf  # in monotonic seconds
         self.landed: Login | None = None  # the login then; None: it is under way
+
+    def is_led_here(self) -> bool:
+        """Return whether this very thread leads, or asks for its leader."""
+        return threading.get_ident() in (self.leader, self.helper)
+
+    def as_it_brings(self, hand: Hand, *, tries: bool) -> Hand:
+        """Return *hand* as it stands then: on trial if its leader *tries* it."""
+        held = self.held
+        if held is None or held.resource is None:
+            return hand
+        if not held.can_replay:
+            return hand._replace(replay_due=held.resource)
+        return hand._replace(standing=ON_TRIAL) if tries else hand
 
     def next_pilot(self, hand: Hand | None, held: Held | None) -> int | None:
         """Return the next waiter with a 401, of a resource that has not been asked if there is one,
@@ -88,7 +121,7 @@ class Flight:
         holders = {
             thread: other.resource
             for thread, other in self.waiters.items()
-            if other is not None and other.resource is not None
+            if other is not None and other.tries and other.resource is not None
         }
         strangers = (thread for thread, resource in holders.items() if resource not in asked)
         return next(strangers, next(iter(holders), None))
@@ -158,7 +191,7 @@ class Flights:
 
     # -- Leading ----------------------------------------------------------------------------------
 
-    def next_step(self, held: Held | None, why: Why, *, trial: bool) -> Decision:
+    def next_step(self, held: Held | None, why: Why) -> Decision:
         """Decide what this thread does, and open a flight if it is to lead one."""
         with self.turn:
             before, now, flight = self.login, self.now(), self.login.flight
@@ -167,12 +200,14 @@ class Flights:
                 held = held._replace(can_ask=not _is_pilot(flight))
             after, step = decide(before, held, now, on_trial=_is_pilot(flight))
             if step.then in (LEAD, LEAD_EARLY):
-                early = step.then is LEAD_EARLY
-                why, trial = ("early", False) if early else (why, trial)
-                hand = after.hand
-                costs = trial and hand is not None and not hand.counts_as_expired(now)
-                flight = Flight(why, after, self.turn, trial=trial, costs=costs)
+                asker = who_asks(before, held, now)
+                if step.then is LEAD_EARLY:
+                    why, held = "early", None  # nobody is to wait for a trial
+                flight = Flight(why, after, self.turn, held=held, asker=asker)
                 after = took_off(after, flight)
+            elif step.then is WAIT and flight is not None:
+                # Present from here on, and not only when it sleeps: its opinion may be asked.
+                flight.waiters[threading.get_ident()] = held
             self._become(after)
             return Decision(before, after, step, flight)
 
@@ -183,9 +218,7 @@ class Flights:
     def is_led_here(self) -> bool:
         """Return whether this very thread is between take-off and a new token."""
         flight = self.login.flight
-        return (
-            flight is not None and flight.token is None and flight.leader == threading.get_ident()
-        )
+        return flight is not None and flight.token is None and flight.is_led_here()
 
     def publish(self, flight: Flight, hand: Hand, unsaved: Unsaved | None) -> tuple[Login, Login]:
         """Let *flight* bring *hand*: on trial if its leader is to try it; else it lands.
@@ -197,13 +230,11 @@ class Flights:
             before, now = self.login, self.now()
             if before.flight is flight:
                 flight.token = hand.token
-                costs = flight.costs and not hand.found
-                tries = flight.trial and self._trial_timeout > 0
-                if tries:
-                    hand = hand._replace(standing=ON_TRIAL)
+                hand = flight.as_it_brings(hand, tries=self._trial_timeout > 0)
+                asker = None if hand.found else flight.asker
+                self._become(brought(before, flight, hand, now, unsaved=unsaved, asker=asker))
+                if hand.standing is ON_TRIAL:
                     flight.trial_ends = now.steady + self._trial_timeout
-                self._become(brought(before, flight, hand, now, unsaved=unsaved, costs=costs))
-                if tries:
                     flight.news.notify()  # one waiter keeps the time of the trial for all
             return before, self.login
 
@@ -211,14 +242,13 @@ class Flights:
         """End *flight*, whose leader was interrupted: what it has brought exists nowhere else."""
         with self.turn:
             now, hand = self.now(), flight.brought
-            if flight.token is not None or hand is None:
+            if flight.token is not None:
+                return  # it has landed, or its token is on trial: see `handing_over`
+            if hand is None:
                 self._become(gave_way(self.login, flight, now))
             else:
-                self._become(
-                    brought(
-                        self.login, flight, hand, now, unsaved=flight.follows, costs=flight.costs
-                    )
-                )
+                after = brought(self.login, flight, hand, now, unsaved=flight.follows)
+                self._become(after)
 
     @contextmanager
     def handing_over(self) -> Iterator[None]:
@@ -230,7 +260,8 @@ class Flights:
             yield
         except BaseException:
             with self.turn:
-                flight = self.login.flight
+                if (flight := self.login.flight) is not None:
+                    flight.waiters.pop(threading.get_ident(), None)
                 if flight is not None and _is_pilot(flight):
                     if flight.token is not None:
                         self._pass_on(flight)
@@ -276,10 +307,10 @@ class Flights:
             mine = _is_pilot(flight)
             can_ask = not mine or flight.next_pilot(before.hand, held) is not None
             after, step = decide(before, held._replace(can_ask=can_ask), now)
-            if ends is not None and after.standing is DOUBTED:
+            if ends is not None and after.standing is DOUBTED is not before.standing:
                 after = logged_out(after, ends)
             self._become(after)
-            if mine and after.standing is ON_TRIAL:
+            if mine and after.standing is ON_TRIAL and held.token is after.token:
                 self._pass_on(flight)
             return before, self.login, step
 
@@ -319,8 +350,7 @@ class Flights:
 
     def _end_trial(self, flight: Flight) -> None:
         if flight.token is not None:
-            nobody = Held(flight.token, None)
-            self._become(judged(self.login, NO_VERDICT, nobody, self.now()))
+            self._become(judged(self.login, NO_VERDICT, Held(flight.token, None), self.now()))
 
     # -- Waiting ----------------------------------------------------------------------------------
 
@@ -339,13 +369,13 @@ class Flights:
         """
         here = threading.get_ident()
         with self.turn:
-            flight.waiters[here] = held
+            flight.waiters.setdefault(here, held)
             # Hundreds of threads that wake at once fight for the interpreter, and that costs a
             # storm more than the refresh does. So few are woken, and whoever leaves wakes the next.
             try:
                 return self._landed_or_called(flight, here, deadline)
             finally:
-                del flight.waiters[here]
+                flight.waiters.pop(here, None)
                 flight.news.notify()
 
     def _landed_or_called(self, flight: Flight, here: int, deadline: float) -> bool:
@@ -357,9 +387,9 @@ class Flights:
                 break
             if ends == flight.trial_ends:
                 self._end_trial(flight)
-            elif ends == deadline:
-                if flight.token is None:
-                    raise RefreshTimeoutError(_TOO_LONG.format(self._wait_timeout))
+            elif flight.token is None:
+                raise RefreshTimeoutError(_TOO_LONG.format(self._wait_timeout))
+            else:
                 return False
         return True
 

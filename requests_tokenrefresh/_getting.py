@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import copy
 import logging
-import threading
 from collections.abc import Callable
 from typing import NoReturn
 
 from ._errors import RefreshFailedError, RefreshTimeoutError, TokenRefreshError
 from ._flight import Flight, Flights, Why
+from ._hand import REJECTED, Hand
 from ._keeping import Keeping, told
-from ._login import REJECTED, Hand, Login, found_beside, looks_beside
+from ._login import Login, found_beside, looks_beside
 from ._renewal import Renewal
-from ._rules import FAIL, GO, LEAD, LEAD_EARLY, OWN, WAIT, Held, came_of, is_in_need
+from ._rules import (
+    FAIL,
+    GO,
+    IN_VAIN,
+    LEAD,
+    LEAD_EARLY,
+    OWN,
+    WAIT,
+    Held,
+    Step,
+    came_of,
+    is_in_need,
+)
 from ._telling import Telling
 from ._token import Token
 from .events import RefreshEnded, RefreshStarted, WaitEnded, WaitStarted
@@ -62,6 +74,14 @@ class Getting:
                 return login.hand.token
             raise
 
+    def is_own(self, held: Held) -> Step | None:
+        """Return why a 401 is the resource's own, if it is so at once."""
+        step = self._flights.is_own(held)
+        if step is not None and step.why == IN_VAIN:
+            self._look_beside(held)  # another process may have a token that is not refused
+            step = self._flights.is_own(held)
+        return step
+
     def another(self, held: Held | None, why: Why) -> Token:
         """As `replayable`, for who holds no 401 that could be anybody's own."""
         token = self.replayable(held, why)
@@ -72,11 +92,10 @@ class Getting:
         """Return the token to send, for the first time or again; None: the 401 that is *held* is
         the resource's own."""
         deadline = self._monotonic() + self._wait_timeout
-        trial = held is not None and held.resource is not None
         self._look_beside(held)
         while True:
             with self._flights.handing_over():
-                before, login, step, flight = self._flights.next_step(held, why, trial=trial)
+                before, login, step, flight = self._flights.next_step(held, why)
                 if flight is not None and step.then in (LEAD, LEAD_EARLY):
                     self._lead(flight)
                 if flight is not None and step.then is WAIT:
@@ -134,10 +153,12 @@ class Getting:
             if outcome == "abandoned" or flight.token is None:
                 self._flights.abandon(flight)
             self._telling.tell(RefreshEnded, outcome=outcome)
+        if flight.interrupt is not None:
+            raise flight.interrupt
 
     def wait(self, flight: Flight, held: Held | None, deadline: float) -> bool:
         """Wait for *flight*; see `Flights.wait`."""
-        if flight.token is None and flight.leader == threading.get_ident():
+        if flight.token is None and flight.is_led_here():
             raise RefreshFailedError(
                 "the refresher asked for the very token that it was called to get; it must work "
                 "without one"

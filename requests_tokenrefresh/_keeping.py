@@ -7,15 +7,22 @@ they say counts more.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from ._errors import StoreLockLostError, TokenRefreshError, TokenStoreError
+from ._backoff import LONGEST_SAID
+from ._errors import (
+    LoginRequiredError,
+    RefreshFailedError,
+    StoreLockLostError,
+    TokenRefreshError,
+    TokenStoreError,
+)
 from ._flight import Flight, Flights
-from ._login import ANYTHING, Login, Now, cleared, saved
+from ._hand import Now
+from ._login import ANYTHING, Login, Pause, Unsaved, cleared, saved
 from ._token import Token
-from .stores import TokenStore
+from .stores import ChecksSaving, KeepsPause, TokenStore
 
 _log = logging.getLogger("requests_tokenrefresh")
 
@@ -34,13 +41,75 @@ class Keeping:
     def is_led_here(self) -> bool:
         """Return whether this very thread is inside the store's lock."""
         flight = self.in_turn
-        return flight is not None and flight.leader == threading.get_ident()
+        return flight is not None and flight.is_led_here()
 
     def load(self) -> Token | None:
         """Return the stored token, if it is to be believed."""
         stored = self.store.load()
         believed = stored is not None and self._flights.login.kept.believes(stored)
         return stored if believed else None
+
+    def what_follows(self, basis: Token | None) -> Unsaved:
+        """Return what a token made from *basis* takes the place of in the store."""
+        login = self._flights.login
+        if login.unsaved is not None and basis is login.token:
+            return login.unsaved
+        return Unsaved(None if basis is login.kept.seed else basis)
+
+    def newer_than(self, ours: Token, unsaved: Unsaved) -> Token | None:
+        """Return what a sibling has stored that is newer than *ours*, which could not be saved.
+
+        Whatever is neither *ours* nor what that replaces has come after it. Clocks do not tell:
+        those of two machines may disagree.
+        """
+        if unsaved.replaces is ANYTHING:
+            return None
+        stored = self.load()
+        if stored is None and unsaved.replaces is not None:
+            raise emptied()
+        return None if stored in (ours, unsaved.replaces) else stored
+
+    def newer_after_all(self, ours: Token, unsaved: Unsaved) -> Token | None:
+        """As `_newer_in_store`; None if the store does not answer: *ours* is kept then."""
+        try:
+            return self.newer_than(ours, unsaved)
+        except LoginRequiredError:
+            raise
+        except Exception:
+            return None
+
+    def ensure_can_save(self) -> None:
+        """Raise what saving would, before the refresh token is spent; see `ChecksSaving`."""
+        if isinstance(self.store, ChecksSaving):
+            self.store.ensure_can_save()
+
+    def pause(self, now: Now) -> Pause | None:
+        """Return the pause that a sibling has been told to make, if it lasts; see `KeepsPause`."""
+        if not isinstance(self.store, KeepsPause):
+            return None
+        try:
+            until = self.store.load_pause()
+        except Exception as error:
+            _log.warning("cannot see whether the token endpoint has a pause: %s", told(error))
+            return None
+        if until is None or not until > now.wall:  # which no NaN is
+            return None
+        before = self._flights.login.pause
+        seconds = min(until - now.wall, LONGEST_SAID)
+        resting = RefreshFailedError(
+            "the token endpoint failed another process with this login, and is not asked again yet",
+            retry_after=seconds,
+        )
+        failures = 0 if before is None else before.failures
+        return Pause(resting, failures, now.steady + seconds)
+
+    def keep_pause(self, pause: Pause, now: Now) -> None:
+        """Let siblings know of *pause*. It is advice, and no reason to fail."""
+        if isinstance(self.store, KeepsPause):
+            try:
+                self.store.save_pause(now.wall + pause.until - now.steady)
+            except Exception as error:
+                _log.warning("other processes do not learn of the pause: %s", told(error))
 
     def try_to_save(self, token: Token) -> bool:
         """Save *token*, and return whether that was possible."""
@@ -58,15 +127,18 @@ class Keeping:
     def settle(self) -> None:
         """Make the store hold what `login()` or `logout()` has just made current.
 
-        A leader inside the store's lock holds it for this whole process: writing is atomic without
-        it, and the leader puts right what it may write afterwards. One that still queues for it
-        holds nothing, and a sibling may be about to save.
+        A leader inside the store's lock, whose flight has lost its place, holds it for this whole
+        process: writing is atomic without it, and the leader puts right what it may write
+        afterwards. One that still queues for it holds nothing, and a sibling may be about to save;
+        one whose flight is under way has begun with what is current, and saves it first.
 
         Raises:
             TokenStoreError: The store does not hold it.
         """
         beside = self.in_turn
         try:
+            if beside is not None and self._flights.flies(beside):
+                beside = None
             if beside is not None:
                 written = self._write_current()
                 in_turn = self.in_turn
@@ -75,12 +147,18 @@ class Keeping:
                     return
                 # That leader has left, and the next one has saved, perhaps before a slow write.
             with self.store.lock(self._wait_timeout):
-                if beside is None or self.store.load() == written:
+                if self._is_to_be_saved() if beside is None else self.store.load() == written:
                     self._write_current()
         except TokenRefreshError:
             raise
         except Exception as error:
             raise _as_store_error(error) from error
+
+    def _is_to_be_saved(self) -> bool:
+        """Return whether the store may not hold what is current, of which it may hold a later one
+        otherwise, by a sibling."""
+        login = self._flights.login
+        return login.token is None or login.unsaved is not None
 
     def put_right(self, flight: Flight) -> None:
         """Make the store hold what `login()` or `logout()` made current while *flight* was in turn.
@@ -148,3 +226,11 @@ def _as_store_error(error: Exception) -> TokenStoreError:
     wrapped = TokenStoreError(f"the token store raised {type(error).__name__}")
     wrapped.__cause__ = error
     return wrapped
+
+
+def emptied() -> LoginRequiredError:
+    return LoginRequiredError(
+        "the token store has been emptied by another process, which ended the login; "
+        "call login() with a new token",
+        reason="logged_out_elsewhere",
+    )

@@ -17,34 +17,12 @@ from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ._errors import LoginRequiredError, TokenRefreshError
-from ._evidence import Evidence, Resource
+from ._evidence import Asker, Evidence
+from ._hand import NONE, ON_TRIAL, REJECTED, UNTRIED, Hand, Now, Standing
 from ._token import Token, of_another_person
 
 _LOOK_AGAIN = 1.0  # seconds until a store that was busy, failed or held nothing new is tried again
 _REST = 10  # times what a failed refresh took: for so long nobody stops for the next
-MOST_OPINIONS = 3  # of resources, on one new token
-
-
-class Now(NamedTuple):
-    """One moment by both clocks: epoch seconds, and seconds of the monotonic clock."""
-
-    wall: float
-    steady: float
-
-
-class Standing(Enum):
-    """What is known of the token in hand. One on trial, or rejected, is held back: it is sent by
-    nobody but the thread on trial, until the flight has landed."""
-
-    NONE = "none"  # there is none
-    UNTRIED = "untried"  # nobody has said anything of it
-    ON_TRIAL = "on trial"  # its flight waits for what the first replay is answered
-    PROVEN = "proven"  # a server has accepted it
-    DOUBTED = "doubted"  # every server that was asked has refused it
-    REJECTED = "rejected"  # it was answered 401, and a flight can bring another
-
-
-NONE, UNTRIED, ON_TRIAL, PROVEN, DOUBTED, REJECTED = Standing
 
 
 class Anything(Enum):
@@ -58,61 +36,6 @@ ANYTHING: Final = Anything.ANYTHING
 
 Shunned: TypeAlias = tuple[Token, ...] | Anything
 """Stored tokens that are not to be believed."""
-
-
-class Hand(NamedTuple):
-    """The token in use, and what is known of it. Moments are in epoch seconds, inf if unknown.
-
-    Attributes:
-        found: It was stored, passed in, or let go by a failed refresh, and may be old. Otherwise
-            the issuer has just given it out.
-        early_from: Its early window opens.
-        good_until: From then on it counts as expired.
-        dead_at: From then on nobody sends it.
-        refused_by: Who has refused it since it was issued, three at most.
-        proven_by: Who has proven it.
-    """
-
-    token: Token
-    found: bool
-    early_from: float
-    good_until: float
-    dead_at: float
-    standing: Standing = UNTRIED
-    refused_by: tuple[Resource, ...] = ()
-    proven_by: Resource | None = None
-
-    @classmethod
-    def of(cls, token: Token, *, found: bool, leeway: float, early: float, luck: float) -> Hand:
-        """Take *token* in hand.
-
-        Args:
-            leeway, early: As in `TokenSource`, in seconds.
-            luck: From 0 to 1. The early window opens somewhere between its beginning and its half:
-                processes that share a login do not all look at the same moment.
-        """
-        dead_at = math.inf if token.expires_at is None else token.expires_at
-        lifetime = token.lifetime or 0.0
-        return cls(
-            token,
-            found,
-            early_from=dead_at - min(early, lifetime / 5) * (1 - luck / 2),
-            good_until=dead_at - min(leeway, lifetime / 10),
-            dead_at=dead_at,
-        )
-
-    def counts_as_expired(self, now: Now) -> bool:
-        return now.wall >= self.good_until
-
-    def is_news(self, before: Token | None, now: Now) -> bool:
-        """Return whether it can take the place of *before*."""
-        another = before is None or before.access_token != self.token.access_token
-        return another and not self.counts_as_expired(now)
-
-    def refused(self, resource: Resource | None) -> Hand:
-        if resource is None or resource in self.refused_by or len(self.refused_by) == MOST_OPINIONS:
-            return self
-        return self._replace(refused_by=(*self.refused_by, resource))
 
 
 class Unsaved(NamedTuple):
@@ -230,26 +153,34 @@ def took_off(login: Login, flight: object) -> Login:
     return changed(login, flight=flight, look_at=look_at)
 
 
-def took(login: Login, flight: object, hand: Hand) -> Login:
-    """*flight* has found *hand* in the store, perhaps dead, and begins with it."""
+def took(login: Login, flight: object, hand: Hand, unsaved: Unsaved | None = None) -> Login:
+    """*flight* begins with *hand*, which it has found, perhaps dead."""
     if flight is not login.flight:
         return login
-    return changed(login, hand=hand, look_at=-math.inf, unsaved=None)
+    return changed(login, hand=hand, look_at=-math.inf, unsaved=unsaved)
 
 
 def brought(
-    login: Login, flight: object, hand: Hand, now: Now, *, unsaved: Unsaved | None, costs: bool
+    login: Login,
+    flight: object,
+    hand: Hand,
+    now: Now,
+    *,
+    unsaved: Unsaved | None,
+    asker: Asker | None = None,
 ) -> Login:
     """*flight* brings *hand*, and lands, unless that is on trial.
 
     Args:
-        costs: Whether it was a 401 that has cost this refresh.
+        asker: Whose 401 it was that has cost this refresh, if nothing else has.
     """
     if flight is not login.flight:
         return login
     after = _in_use(login, hand, now, unsaved, is_another=_is_anothers(login, hand))
-    if costs:
-        after = after._replace(evidence=after.evidence.refreshed(now.steady))
+    if asker is not None:
+        after = after._replace(evidence=after.evidence.refreshed(asker, now.steady))
+    if unsaved is not None:
+        after = after._replace(kept=Kept(shun=login.kept.shun))  # the store holds it still
     return after._replace(flight=flight) if hand.standing is ON_TRIAL else after
 
 
@@ -329,9 +260,10 @@ def looks_beside(login: Login, now: Now, *, in_need: bool) -> Login:
     Args:
         in_need: Whether that is all that can help a caller now.
     """
-    idle = (
-        login.flight is None and login.unsaved is None and not isinstance(login.kept.shun, Anything)
-    )
+    # What is in memory only is newer than the store, unless that held nothing.
+    may_be_newer = login.unsaved is None or login.unsaved.replaces is None
+    believes = not isinstance(login.kept.shun, Anything)
+    idle = login.flight is None and may_be_newer and believes
     if not (idle and in_need) or now.steady < login.kept.look_at:
         return login
     return login._replace(kept=login.kept._replace(look_at=now.steady + _LOOK_AGAIN))
@@ -347,7 +279,7 @@ def saved(login: Login, token: Token, now: Now) -> Login:
     """The store holds *token*: that in hand, or one that came too late."""
     hand = login.hand
     if hand is not None and hand.token is token and login.unsaved is not None:
-        return changed(login, unsaved=None, look_at=due(hand, None, now))
+        return changed(login, unsaved=None, look_at=due(hand, None, now), kept=Kept())
     if login.is_over() and not isinstance(login.kept.shun, Anything):
         shun = (*login.kept.shun, token)
         return login._replace(kept=login.kept._replace(shun=shun))

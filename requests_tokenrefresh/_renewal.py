@@ -8,7 +8,6 @@ written meanwhile it puts right before it leaves.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 from collections.abc import Callable
 
@@ -22,14 +21,12 @@ from ._errors import (
     TokenRefreshError,
 )
 from ._flight import Flight, Flights
-from ._keeping import Keeping, told
+from ._hand import REJECTED, Hand, Now
+from ._keeping import Keeping, emptied, told
 from ._login import (
     ANYTHING,
-    REJECTED,
     Anything,
-    Hand,
     Login,
-    Now,
     Shunned,
     Unsaved,
     awaits_login,
@@ -103,7 +100,7 @@ class Renewal:
                     finally:
                         self._kept.in_turn = None
         except LoginRequiredError as error:
-            outcome = self._refused(flight, error)
+            outcome = self._refused(flight, error, began)
         except Exception as error:
             if flight.why == "early" and isinstance(error, StoreLockTimeoutError):
                 outcome = "skipped"  # a sibling is refreshing
@@ -149,8 +146,9 @@ class Renewal:
             self._flights.now()
         ):
             return "skipped"  # saving was what this one was for
-        follows = self._what_follows(basis)
-        token, outcome = self._renewed(flight, basis)
+        follows = self._kept.what_follows(basis)
+        self._make_sure_that_it_may(flight, basis, follows)
+        token, outcome = self._asked(flight, basis)
         if outcome == "adopted":
             return self._adopt(flight, token)
         if outcome == "logged_in":
@@ -159,10 +157,15 @@ class Renewal:
         flight.brought, flight.follows = hand, follows
         if not self._flights.flies(flight):
             return "discarded"
+        # A program that does not use our lock may have written while the server was answering.
+        newer = self._kept.newer_after_all(token, follows)
         # The server may revoke the whole login when it sees an old refresh token again (RFC 9700
         # section 4.14.2), so the new one is saved before anybody can use it.
-        is_stored = self._kept.try_to_save(token)
-        newer = None if is_stored else self._newer_after_all(token, follows)
+        is_stored = newer is None and self._kept.try_to_save(token)
+        if newer is None and not is_stored:
+            newer = self._kept.newer_after_all(
+                token, follows
+            )  # the store may have refused for that
         if newer is not None:
             return self._adopt(flight, newer)
         return self._publish(flight, hand, None if is_stored else follows, outcome)
@@ -174,7 +177,7 @@ class Renewal:
         pending = login.token
         if login.unsaved is not None and pending is not None:
             try:
-                newer = self._newer_in_store(pending, login.unsaved)
+                newer = self._kept.newer_than(pending, login.unsaved)
             except StoreDataLostError:
                 newer = None
             if newer is None:
@@ -190,55 +193,43 @@ class Renewal:
             if self._log_in is None:
                 raise
             return None
-        if stored is None:
-            if pending is not None:
-                raise _emptied()
-            return login.kept.seed
-        if pending is None:
-            hand = self._take(stored, True)
-            self._flights.change(lambda login, _now: took(login, flight, hand))
-        return stored
-
-    def _what_follows(self, basis: Token | None) -> Unsaved:
-        """Return what a token made from *basis* takes the place of in the store."""
-        login = self._flights.login
-        if login.unsaved is not None and basis is login.token:
-            return login.unsaved
-        return Unsaved(None if basis is login.kept.seed else basis)
-
-    def _newer_in_store(self, ours: Token, unsaved: Unsaved) -> Token | None:
-        """Return what a sibling has stored that is newer than *ours*, which could not be saved.
-
-        Whatever is neither *ours* nor what that replaces has come after it. Clocks do not tell:
-        those of two machines may disagree.
-        """
-        if unsaved.replaces is ANYTHING:
-            return None
-        stored = self._kept.load()
-        if stored is None and unsaved.replaces is not None:
-            raise _emptied()
-        return None if stored in (ours, unsaved.replaces) else stored
-
-    def _newer_after_all(self, ours: Token, unsaved: Unsaved) -> Token | None:
-        """As `_newer_in_store`; None if the store does not answer: it is asked again before *ours*
-        is saved."""
-        try:
-            return self._newer_in_store(ours, unsaved)
-        except LoginRequiredError:
-            raise
-        except Exception:
-            return None
+        if stored is None and pending is not None:
+            raise emptied()
+        basis, unsaved = (stored, None) if stored is not None else (login.kept.seed, Unsaved(None))
+        if basis is not None and pending is None:
+            hand = self._take(basis, True)
+            self._flights.change(lambda login, _now: took(login, flight, hand, unsaved))
+        return basis
 
     def _is_news(self, stored: Token, flight: Flight) -> bool:
         return self._take(stored, True).is_news(flight.began.token, self._flights.now())
 
-    def _renewed(self, flight: Flight, basis: Token | None) -> tuple[Token, str]:
-        early = flight.why == "early"
-        if basis is None and self._log_in is not None:
-            return self._asking.ask(self._log_in, None, early=early), "logged_in"
-        refresh = functools.partial(self._refresher, basis)
+    def _make_sure_that_it_may(self, flight: Flight, basis: Token | None, follows: Unsaved) -> None:
+        """Raise if nobody is to ask now, or if what the answer brings could not be kept."""
+        pause = self._kept.pause(self._flights.now())
+        if pause is not None:
+            flight.pause = pause
+            raise pause.error
+        # Once a token is in memory only, nothing more can be lost.
+        is_stored = self._flights.login.unsaved is None and follows.replaces is not None
+        if is_stored and basis is not None and basis.refresh_token is not None:
+            self._kept.ensure_can_save()
+
+    def _asked(self, flight: Flight, basis: Token | None) -> tuple[Token, str]:
+        """As `_renewed`; a failure is told to the siblings, who are not to ask in their turn."""
         try:
-            return self._asking.ask(refresh, basis, early=early), "refreshed"
+            return self._renewed(flight, basis)
+        except RefreshFailedError as error:
+            login, now = self._flights.login, self._flights.now()
+            flight.pause = pause_after(login.pause, error, None, now, self._random())
+            self._kept.keep_pause(flight.pause, now)
+            raise
+
+    def _renewed(self, flight: Flight, basis: Token | None) -> tuple[Token, str]:
+        if basis is None and self._log_in is not None:
+            return self._asking.log_in(flight, self._log_in), "logged_in"
+        try:
+            return self._asking.refresh(flight, self._refresher, basis), "refreshed"
         except LoginRequiredError as refusal:
             rotated = None if basis is None else self._rotated_by_another(flight, basis, refusal)
             if rotated is not None:
@@ -248,7 +239,7 @@ class Renewal:
             self._flights.change(lambda login, _now: awaits_login(login, flight, flight.shun))
             if not self._flights.flies(flight):
                 raise
-        return self._asking.ask(self._log_in, None, early=early), "logged_in"
+        return self._asking.log_in(flight, self._log_in), "logged_in"
 
     # -- A refusal, or a failure --------------------------------------------------------------
 
@@ -300,16 +291,16 @@ class Renewal:
     def _is_unattended(self) -> bool:
         return self._log_in is not None or getattr(self._refresher, "unattended", False)
 
-    def _refused(self, flight: Flight, error: LoginRequiredError) -> str:
+    def _refused(self, flight: Flight, error: LoginRequiredError, began: Now) -> str:
         """The login is over, unless nobody has to log in, or nobody has yet; return the outcome."""
         if error.reason == "no_token" and flight.began.token is None:
             # No login ends, and the store may hold one next time.
             spared = _SPARED if self._store.shared else 0.0
-            return self._pause(flight, error, "permanent", look_beside=True, seconds=spared)
+            return self._pause(flight, error, "permanent", began, look_beside=True, seconds=spared)
         end = refused
         if error.reason != "logged_out_elsewhere":
             if self._is_unattended():
-                return self._pause(flight, error, "transient")
+                return self._pause(flight, error, "transient", began)
             if self._lives_on(flight):
                 end = refused_early
         before, after = self._flights.change(
@@ -326,16 +317,15 @@ class Renewal:
         if flight.token is not None:
             _log.warning("after the refresh: %s", error)
             return outcome
-        lasted = self._flights.now().steady - began.steady
-        return self._pause(flight, error, "transient", lasted=lasted)
+        return self._pause(flight, error, "transient", began)
 
     def _pause(
         self,
         flight: Flight,
         error: TokenRefreshError,
         outcome: str,
+        began: Now,
         *,
-        lasted: float = 0.0,
         seconds: float | None = None,
         look_beside: bool = False,
     ) -> str:
@@ -343,14 +333,15 @@ class Renewal:
         luck = self._random()
 
         def fail(login: Login, now: Now) -> Login:
-            pause = pause_after(login.pause, error, seconds, now, luck)
+            pause = flight.pause or pause_after(login.pause, error, seconds, now, luck)
+            lasted = now.steady - began.steady
             return failed(login, flight, pause, now, lasted=lasted, look_beside=look_beside)
 
         before, after = self._flights.change(fail)
         if after is before or after.pause is None:
             return "discarded"
         if outcome == "transient":
-            delay = after.pause.until - self._flights.now().steady
+            delay = max(0.0, after.pause.until - self._flights.now().steady)
             _log.warning(
                 "the refresh failed; the next one in %.1f s at the earliest: %s", delay, error
             )
@@ -372,11 +363,3 @@ def _what_may_linger(basis: Token, unsaved: Unsaved | None) -> Shunned:
     if isinstance(unsaved.replaces, Anything):
         return ANYTHING
     return basis, unsaved.replaces
-
-
-def _emptied() -> LoginRequiredError:
-    return LoginRequiredError(
-        "the token store has been emptied by another process, which ended the login; "
-        "call login() with a new token",
-        reason="logged_out_elsewhere",
-    )

@@ -147,11 +147,12 @@ def with_authorization(request: requests.PreparedRequest, value: str) -> request
     entries = _entries(request.headers)
     if entries is None:
         authorized.headers = request.headers.copy()
+        authorized.headers["Authorization"] = value
     else:
         # The copy() of these headers inserts one after the other, in five times the time.
-        authorized.headers = object.__new__(CaseInsensitiveDict)
-        authorized.headers._store = entries.copy()
-    authorized.headers["Authorization"] = value
+        headers = authorized.headers = object.__new__(CaseInsensitiveDict)
+        headers._store = entries.copy()
+        headers._store["authorization"] = ("Authorization", value)
     return authorized
 
 

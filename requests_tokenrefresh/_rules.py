@@ -12,23 +12,9 @@ from enum import Enum
 from typing import NamedTuple, cast
 
 from ._errors import TokenRefreshError
-from ._evidence import Evidence, Resource
-from ._login import (
-    DOUBTED,
-    NONE,
-    ON_TRIAL,
-    PROVEN,
-    REJECTED,
-    UNTRIED,
-    Hand,
-    Login,
-    Now,
-    Pause,
-    Standing,
-    changed,
-    due,
-    ran_out,
-)
+from ._evidence import Asker, Evidence, Resource
+from ._hand import DOUBTED, NONE, ON_TRIAL, PROVEN, REJECTED, UNTRIED, Hand, Now, Standing
+from ._login import Login, Pause, changed, due, ran_out
 from ._token import Token, of_another_person
 
 
@@ -39,13 +25,20 @@ class Held(NamedTuple):
         token: What was sent.
         resource: Who answered; None: nobody did, and `refresh()` says that it was rejected.
         replay: Whether it answered a replay.
+        can_replay: Whether the request can be sent again.
         can_ask: Whether somebody else can be asked for an opinion.
     """
 
     token: Token
     resource: Resource | None
     replay: bool = False
+    can_replay: bool = True
     can_ask: bool = False
+
+    @property
+    def tries(self) -> bool:
+        """Whether a new token is tried by a replay."""
+        return self.resource is not None and self.can_replay
 
 
 class What(Enum):
@@ -121,9 +114,7 @@ FACTS: dict[str, Callable[[Case], bool]] = {
     ),
     IN_VAIN: lambda case: (
         case.resource is not None
-        and case.login.evidence.is_tired(
-            case.now.steady, of_its_proof=case.resource == case.hand.proven_by
-        )
+        and case.login.evidence.is_tired_of(_asker(case.hand, case.resource), case.now.steady)
     ),
     IN_DOUBT: lambda case: (
         case.resource is not None
@@ -131,6 +122,10 @@ FACTS: dict[str, Callable[[Case], bool]] = {
         and case.login.evidence.doubts(case.now.steady)
     ),
 }
+
+
+def _asker(hand: Hand, resource: Resource) -> Asker:
+    return Asker.PROVER if resource == hand.proven_by else Asker.STRANGER
 
 
 class Row(NamedTuple):
@@ -193,14 +188,36 @@ def decide(
     if login.over is not None:
         return _after_the_end(login, held, now)
     if hand is None or held is None or held.token is not hand.token:
-        if _is_of_another_person(held, hand):
-            return login, Step(OWN, ANOTHER_PERSON)
+        if hand is not None and _is_of_another_person(held, hand):
+            # Whoever was to try the token of somebody else does not: there is no verdict on it.
+            nobody = Held(hand.token, None)
+            after = judged(login, NO_VERDICT, nobody, now) if on_trial else login
+            return after, Step(OWN, ANOTHER_PERSON)
         if on_trial and login.standing is ON_TRIAL:
             return login, Step(GO)
         return _resolved(login, WANTED, held, now)
-    # Whoever is on trial may have sent its token with another request as well.
-    replayed = held.replay or (hand.standing is ON_TRIAL and held.resource is not None)
+    replayed = answers_a_replay(held, hand)
     return _resolved(login, REPLAY_ANSWERED_401 if replayed else ANSWERED_401, held, now)
+
+
+def who_asks(login: Login, held: Held | None, now: Now) -> Asker | None:
+    """Return whose 401 asks for a refresh, if nothing else does and nobody knows what to think of
+    it: neither the clock, nor a doubt, nor that the resource is known for it."""
+    hand = login.hand
+    if hand is None or held is None or held.resource is None or held.token is not hand.token:
+        return None
+    known = held.resource in login.evidence.known
+    if hand.standing not in (PROVEN, UNTRIED) or known or hand.counts_as_expired(now):
+        return None
+    return _asker(hand, held.resource)
+
+
+def answers_a_replay(held: Held, hand: Hand | None) -> bool:
+    """Return whether it is the answer to a replay with the token in hand."""
+    if held.resource is None or hand is None or held.token is not hand.token:
+        return False
+    # Whoever is on trial may have sent its token with another request as well.
+    return held.replay or hand.standing is ON_TRIAL or held.resource == hand.replay_due
 
 
 def judged(login: Login, what: What, held: Held, now: Now) -> Login:
@@ -228,9 +245,9 @@ def came_of(
     if landed.pause is not None and landed.pause is not began.pause:
         failure = landed.pause.error
     if failure is not None:
-        # Nobody knows the token in hand to be dead, but those who hold a 401.
-        lives = held is None and landed.has_live_token(now)
-        return (Step(GO), None) if lives else (Step(FAIL), failure)
+        # Nobody knows the token in hand to be dead, but those who hold a 401 to it.
+        goes = landed.has_live_token(now) and (held is None or held.token is not landed.token)
+        return (Step(GO), None) if goes else (Step(FAIL), failure)
     if held is not None and held.resource is not None and _is_doubted_too(landed, held.token):
         return Step(OWN, NEW_TOO), None
     return Step(NOTHING), None
@@ -241,12 +258,19 @@ def is_in_need(login: Login, held: Held | None, now: Now) -> bool:
     if login.over is not None:
         return True
     lacks = held is not None or not login.has_live_token(now)
-    tired = login.evidence.is_tired(now.steady, of_its_proof=False)
-    return lacks and (login.pauses(now) or (held is not None and tired))
+    return lacks and (login.pauses(now) or _is_tired_of(login, held, now))
 
 
-def _is_of_another_person(held: Held | None, hand: Hand | None) -> bool:
-    if held is None or held.resource is None or hand is None:
+def _is_tired_of(login: Login, held: Held | None, now: Now) -> bool:
+    """Return whether the 401 to a proven token is passed on because so many were in vain."""
+    hand = login.hand
+    if hand is None or hand.standing is not PROVEN or held is None or held.resource is None:
+        return False
+    return login.evidence.is_tired_of(_asker(hand, held.resource), now.steady)
+
+
+def _is_of_another_person(held: Held | None, hand: Hand) -> bool:
+    if held is None or held.resource is None:
         return False
     return of_another_person(held.token, hand.token)
 
@@ -314,11 +338,12 @@ def _moved(login: Login, row: Row, held: Held, now: Now) -> Login:
         return login  # no row for another token changes anything
     standing = row.becomes or hand.standing
     evidence = _learned(login.evidence, hand, row, held, now)
-    if standing is PROVEN and row.what is ACCEPTED:
+    if hand.standing is not PROVEN and row.what is ACCEPTED:
         hand = hand._replace(proven_by=held.resource, refused_by=())
-    elif row.what is REPLAY_ANSWERED_401:
+    elif hand.standing is not PROVEN and row.what is REPLAY_ANSWERED_401:
         hand = hand.refused(held.resource)
-    hand = hand._replace(standing=standing)
+    still_due = None if hand.replay_due == held.resource else hand.replay_due
+    hand = hand._replace(standing=standing, replay_due=still_due)
     lands = login.standing is ON_TRIAL and standing is not ON_TRIAL
     flight = None if lands else login.flight
     return changed(login, hand=hand, flight=flight, evidence=evidence)
@@ -328,13 +353,14 @@ def _learned(evidence: Evidence, hand: Hand, row: Row, held: Held, now: Now) -> 
     """Return the evidence, and what this answer adds to it."""
     resource, steady = held.resource, now.steady
     if row.what is ACCEPTED and resource is not None:
-        if hand.standing is PROVEN:
-            return evidence.accepted(resource)
-        return evidence.proven(hand.refused_by, steady, rewarded=held.replay and not hand.found)
+        if hand.standing is not PROVEN:
+            rewarded = not hand.found and answers_a_replay(held, hand)
+            evidence = evidence.proven(hand.refused_by, steady, rewarded=rewarded)
+        return evidence.accepted(resource)
     if row.what is REPLAY_ANSWERED_401 and row.becomes is DOUBTED:
         return evidence.doubted(steady)
     if hand.standing is PROVEN and resource is not None:
-        if row.what is REPLAY_ANSWERED_401:
+        if row.what is REPLAY_ANSWERED_401 and row.then is OWN:
             return evidence.met(resource, steady)
         if row.becomes is REJECTED:
             return evidence.met_again(resource, steady)

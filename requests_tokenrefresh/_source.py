@@ -20,18 +20,12 @@ from ._errors import LoginRequiredError
 from ._evidence import Evidence, Resource
 from ._flight import Flights
 from ._getting import Getting
+from ._hand import PROVEN, Hand
 from ._keeping import Keeping
-from ._login import (
-    PROVEN,
-    Hand,
-    Kept,
-    Login,
-    logged_in,
-    logged_out,
-)
+from ._login import Kept, Login, logged_in, logged_out
 from ._origins import Origins
 from ._renewal import Renewal
-from ._rules import ACCEPTED, NO_VERDICT, OWN, Held
+from ._rules import ACCEPTED, NO_VERDICT, OWN, Held, answers_a_replay
 from ._telling import Telling
 from ._token import Token, read_login
 from .events import Event, Listener
@@ -290,23 +284,28 @@ class TokenSource:
 
     def is_own(self, token: Token, resource: Resource) -> bool:
         """Return whether the 401 of *resource* to *token* goes to its caller at once."""
-        step = self._flights.is_own(Held(token, resource))
+        held = Held(token, resource)
+        if answers_a_replay(held, self._flights.login.hand):
+            return self.refuse(token, resource)
+        step = self._getting.is_own(held)
         if step is not None:
             self._telling.passes_on(resource, step.why)
         return step is not None
 
-    def reject(self, token: Token, resource: Resource, *, replay: bool = False) -> Token | None:
+    def reject(
+        self, token: Token, resource: Resource, *, replay: bool = False, can_replay: bool = True
+    ) -> Token | None:
         """*resource* answered 401 to *token*: return the one to replay the request with.
 
         None: that answer is the resource's own. As `refresh`, and whoever leads the flight, or is
         asked for an opinion, owes a verdict on the new token, for which others wait: `accept`,
-        `refuse` or `give_up`.
+        `refuse` or `give_up`; but not a request that cannot be sent again.
 
         Raises:
             LoginRequiredError, RefreshFailedError, RefreshTimeoutError, TokenStoreError: As
                 `token()`.
         """
-        return self._getting.replayable(Held(token, resource, replay), "reactive")
+        return self._getting.replayable(Held(token, resource, replay, can_replay), "reactive")
 
     def refuse(self, token: Token, resource: Resource) -> bool:
         """*resource* answered 401 to a replay with *token*: return whether that is its own answer,
@@ -314,11 +313,11 @@ class TokenSource:
         held = Held(token, resource, replay=True)
         ends = _trial_refused() if self._ends_in_doubt else None
         before, after, step = self._flights.refuse(held, ends)
-        if ends is not None and after.over is ends:
+        ended = ends is not None and after.over is ends
+        if ended:
             self._keeping.forget(before)
-            self._telling.announce(before, after)
-            return False
-        if step.then is not OWN:
+        self._telling.announce(before, after)
+        if ended or step.then is not OWN:
             return False
         if ends is not None and after.flight is not None and before.flight is after.flight:
             # Others are asked now; if they refuse it too, all fail together.

@@ -10,6 +10,7 @@ from typing import Any
 
 from ._evidence import Resource
 from ._login import Login
+from ._rules import NEW_TOO
 from .events import Event, Listener, LoggedIn, LoggedOut
 
 _log = logging.getLogger("requests_tokenrefresh")
@@ -29,7 +30,7 @@ class Telling:
         self.listeners = tuple(listeners)
         self.on_logout = on_logout
         self._monotonic = monotonic
-        self._explained: OrderedDict[tuple[Resource, str], None] = OrderedDict()
+        self._explained: OrderedDict[tuple[Resource, bool], None] = OrderedDict()
         self._explaining = threading.Lock()
 
     def tell(self, event: Callable[..., Event], **facts: Any) -> None:
@@ -62,11 +63,13 @@ class Telling:
                     _log.exception("on_logout raised")
 
     def passes_on(self, resource: Resource, why: str) -> None:
-        """Say once that a 401 of *resource* goes to its caller, and *why*."""
+        """Say once that a 401 of *resource* goes to its caller, and *why*; and once more if it does
+        without a refresh."""
+        explained = resource, why == NEW_TOO
         with self._explaining:
-            if (resource, why) in self._explained:
+            if explained in self._explained:
                 return
-            self._explained[resource, why] = None
+            self._explained[explained] = None
             while len(self._explained) > _MOST_REMEMBERED:
                 self._explained.popitem(last=False)
         method, origin, path = resource

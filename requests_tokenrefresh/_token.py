@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -90,7 +91,7 @@ class Token:
         extra = {name: value for name, value in self.extra.items() if name not in _FIELDS}
         object.__setattr__(self, "extra", MappingProxyType(extra))
 
-    @property
+    @cached_property  # every request asks
     def authorization(self) -> str:
         """The value of the ``Authorization`` header (RFC 6750 section 2.1)."""
         return f"{self.token_type} {self.access_token}"

@@ -77,6 +77,8 @@ class _Grant:
             proxies=proxies,
             clock=clock,
         )
+        # An *auth* of somebody else's may be bound to its thread.
+        self.any_thread = auth is None
         self._client_id = client_id
         self._auth, self._client_fields = identify(
             client_id, client_secret, auth, token_endpoint_auth_method

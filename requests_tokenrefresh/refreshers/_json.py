@@ -115,6 +115,7 @@ class JSONRefresh:
         self._json = dict(json or {})
         jsonlib.dumps(self._json)  # raises now what it would raise at the first refresh
         self._auth = check_auth(auth)
+        self.any_thread = auth is None  # another's may be bound to its thread
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._endpoint.name!r})"

@@ -18,4 +18,7 @@ a time.
 One whose attribute ``unattended`` is true needs nobody to log in, and nothing of the old token, as
 `ClientCredentialsGrant`: its refusal ends no login but is tried again after a pause, and a source
 that keeps its tokens in memory pickles, without them.
+
+One whose attribute ``any_thread`` is true may be called on a thread that lives for this call only:
+then its answer is heard, and saved, although the thread that wants it is interrupted meanwhile.
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .._on_demand import on_demand
 from ._content import Cipher
 from ._memory import MemoryTokenStore
-from ._protocol import TokenStore
+from ._protocol import ChecksSaving, KeepsPause, TokenStore
 
 if TYPE_CHECKING:
     from ._file import FileTokenStore
@@ -27,8 +27,10 @@ else:
     )
 
 __all__ = [
+    "ChecksSaving",
     "Cipher",
     "FileTokenStore",
+    "KeepsPause",
     "KeyringTokenStore",
     "MemoryTokenStore",
     "RedisTokenStore",

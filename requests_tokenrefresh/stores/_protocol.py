@@ -26,7 +26,8 @@ class TokenStore(Protocol):
     `TokenStoreError`          anything else, such as a file that others can read
     =========================  ===================================================================
 
-    Lost and too late are for stores that can tell; the others are owed by all.
+    Lost and too late are for stores that can tell; the others are owed by all. What more a store
+    can do it says by having the methods of `ChecksSaving` and `KeepsPause`.
     `requests_tokenrefresh.testing` has the tests that a store must pass.
     """
 
@@ -62,4 +63,51 @@ class TokenStore(Protocol):
         Raises:
             StoreLockTimeoutError: Somebody else held the lock all that time.
             TypeError, ValueError: *timeout* is not a number of seconds that can be waited for.
+        """
+
+
+@runtime_checkable
+class ChecksSaving(Protocol):
+    """A `TokenStore` that can tell beforehand whether a token can be saved.
+
+    A refresh token that rotates can be used once: if its successor cannot be stored, it is lost
+    with the process. So a source asks before it spends one.
+    """
+
+    def ensure_can_save(self) -> None:
+        """Return if `save` could succeed now, as far as can be told without changing what is
+        stored; else raise what `save` would, with what can be done about it.
+
+        Called on a thread that is inside `lock`, the answer is for the `save` in the same turn.
+
+        Raises:
+            TokenStoreError: `save` would fail.
+        """
+
+
+@runtime_checkable
+class KeepsPause(Protocol):
+    """A `TokenStore` that keeps a pause beside the token: a moment before which the issuer is not
+    to be asked again, because it is in trouble or has said so.
+
+    So a fleet asks once for each pause, and not each process, nor each that starts. A pause is
+    advice: nothing is wrong with a login whose pause has been lost. `save` and `clear` end it.
+    """
+
+    def load_pause(self) -> float | None:
+        """Return the end of the pause as it was saved, in epoch seconds; None: there is none, or
+        what is there is no number. It may have passed, and it was told by the clock of another
+        machine: a reader waits for an hour at most.
+
+        Raises:
+            TokenStoreError: As `TokenStore.load`.
+        """
+
+    def save_pause(self, until: float | None) -> None:
+        """Keep *until* as the end of the pause; None ends it. The token stays as it is, and a
+        `save` later in the same turn is not refused for it.
+
+        Raises:
+            StoreLockLostError: As `TokenStore.save`.
+            TokenStoreError: It cannot be kept.
         """

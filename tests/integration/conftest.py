@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from requests_tokenrefresh import TokenStore
+from requests_tokenrefresh import FileTokenStore, MemoryTokenStore, TokenStore
 from tests.support.example_com import ExampleCom
 from tests.support.login_site import LoginSite
+from tests.support.page_site import PageSite
 from tests.support.valkey_server import ValkeyServer
 from tests.support.worker import StoreAt
 from tests.support.workers import Workers
@@ -55,6 +56,19 @@ def workers(store_at: StoreAt, store: TokenStore, site: LoginSite) -> Iterator[W
     store.save(site.log_in())
     with closing(Workers(store_at, site)) as workers:
         yield workers
+
+
+@pytest.fixture
+def pages() -> Iterator[PageSite]:
+    """A site with a login, with pages that its token opens, and ``/forbidden``."""
+    with PageSite() as site:
+        yield site
+
+
+@pytest.fixture(params=["memory", "file"])
+def login_store(request: pytest.FixtureRequest, tmp_path: Path) -> TokenStore:
+    """An empty store of a program, of each kind in turn."""
+    return MemoryTokenStore() if request.param == "memory" else FileTokenStore(tmp_path / "login")
 
 
 @pytest.fixture

@@ -43,12 +43,12 @@ def test_the_late_save_of_a_leader_who_lost_its_lease_replaces_nothing(
     """It has generation 1 in hand, while another has saved generation 2."""
     leader, *others = _who_have_had_an_answer(workers)
     site.expire_tokens()
-    request = _stop_at(leader, "after the reply")
+    request = _stop_at(leader, "before the save")
     assert (site.refreshes, site.generation(store.load())) == (1, 0)
     assert on_all(others, lambda worker: worker.start_get()) == {"200": 3}
     assert (site.refreshes, site.generation(store.load())) == (2, 2)
     leader.resume()
-    leader.release("after the reply")
+    leader.release("before the save")
     assert request.result(10) == {"200": 1}
     assert (leader.report().saves_refused, site.generation(store.load())) == (1, 2)
     assert leader.report().flights == {"adopted": 2}  # the first token, and this one
@@ -65,14 +65,14 @@ def test_the_late_save_of_a_leader_does_not_bring_back_a_login_that_is_over(
     """Another has asked with the old refresh token, which ended the login for all."""
     leader, *others = _who_have_had_an_answer(workers)
     site.expire_tokens()
-    request = _stop_at(leader, "after the reply")
+    request = _stop_at(leader, "before the save")
     assert on_all(others, lambda worker: worker.start_get()) == {
         "LoginRequiredError: invalid_grant": 1,
         "LoginRequiredError: logged_out_elsewhere": 2,
     }
     assert store.load() is None
     leader.resume()
-    leader.release("after the reply")
+    leader.release("before the save")
     (ending,) = request.result(10)
     assert ending.startswith("LoginRequiredError: ")
     assert (leader.report().saves_refused, store.load()) == (1, None)

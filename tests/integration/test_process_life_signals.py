@@ -110,7 +110,7 @@ def test_an_ordinary_exception_of_a_handler_in_the_leader_is_a_failure_of_the_re
         ended = script.end(QUICK)
         gate.forget()
     assert ended.status == 0
-    assert "failed (TimeoutError: the handler's own); try again later" in ended.noise
+    assert "at the earliest: TimeoutError while getting a new token" in ended.noise
     assert sorted([first, *ended.said]) == [
         "main 200",
         "main RefreshFailedError",

@@ -1,7 +1,8 @@
-"""A token endpoint: what it says to the source, and what that means to the model."""
+"""An issuer: what it says to the source, and what that means to the model."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,24 @@ import requests
 from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
 
 from requests_tokenrefresh import LoginRequiredError, RefreshFailedError, Token
-from tests.model.login import Answer
+from tests.model.world import Answer
+
+
+def access_token(name: str, person: str | None) -> str:
+    """Return an access token that says whose it is, if it is anybody's."""
+    if person is None:
+        return name
+    claims = json.dumps({"sub": person, "jti": name}).encode()
+    return f"header.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.signature"
+
+
+def person_of(token: str) -> str | None:
+    """Return whose *token* says it is; None: it does not say."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    claims = base64.urlsafe_b64decode(parts[1] + "==")
+    return str(json.loads(claims)["sub"])
 
 
 def error_reply(code: str) -> requests.HTTPError:
@@ -20,17 +38,22 @@ def error_reply(code: str) -> requests.HTTPError:
     return requests.HTTPError("400", response=response)
 
 
-# What the token endpoint answers to its call *n*, by what it means to the model.
-TOKENS: dict[str, Callable[[int, Token | None], Answer]] = {
-    "for an hour": lambda n, _: Answer(f"access-{n}", f"refresh-{n}", 3600),
-    "for a minute": lambda n, _: Answer(f"access-{n}", f"refresh-{n}", 60),
-    "dead on arrival": lambda n, _: Answer(f"access-{n}", f"refresh-{n}", -5),
-    "the same refresh token": lambda n, _: Answer(f"access-{n}", None, 3600),
-    "the same string": lambda n, basis: Answer(
-        basis.access_token if basis else "access", f"refresh-{n}", 600
-    ),
-    "the same twice": lambda n, basis: Answer(basis.access_token if basis else "access", None, 60),
-    "for ever": lambda n, _: Answer(f"access-{n}"),
+def _same(basis: Token | None) -> str:
+    return basis.access_token if basis else "access"
+
+
+# What the issuer answers to its call *n*, by what it means to the model: of new tokens, how long
+# they live, and whether the refresh token rotates.
+LIFETIMES: dict[str, tuple[float | None, bool]] = {
+    "for an hour": (3600, True),
+    "for a minute": (60, True),
+    "dead on arrival": (-5, True),
+    "the same refresh token": (3600, False),
+    "for ever": (None, False),
+}
+THE_SAME: dict[str, Callable[[int, Token | None], Answer]] = {
+    "the same string": lambda n, basis: Answer(_same(basis), f"refresh-{n}", 600),
+    "the same twice": lambda n, basis: Answer(_same(basis), None, 60),
 }
 # What else it does, and what that means.
 OTHERS: dict[str, tuple[Callable[[], Any], Answer]] = {
@@ -57,17 +80,38 @@ OTHERS: dict[str, tuple[Callable[[], Any], Answer]] = {
         lambda: RefreshFailedError("busy", retry_after=7),
         Answer(fails=True, retry_after=7),
     ),
+    "try in two hours": (
+        lambda: RefreshFailedError("busy", retry_after=7200),
+        Answer(fails=True, retry_after=7200),
+    ),
     "garbage": (lambda: {"access_token": "\n"}, Answer(fails=True)),
+    "an interrupt": (KeyboardInterrupt, Answer(interrupted=True)),
 }
+KINDS = [*LIFETIMES, *THE_SAME, *OTHERS]
 
 
-def meaning(kind: str, number: int, how: str, basis: Token | None) -> Answer:
-    """Return what the *number*th answer means, if it is of that *kind*."""
-    if how == "refresh" and basis is None:
-        return Answer(refused="no_token")
-    if how == "refresh" and basis.refresh_token is None:
-        return Answer(refused="no_refresh_token")
-    return OTHERS[kind][1] if kind in OTHERS else TOKENS[kind](number, basis)
+def meaning(
+    kind: str, number: int, how: str, basis: Token | None, person: str | None, unattended: str
+) -> Answer:
+    """Return what the *number*th answer means, if it is of that *kind*.
+
+    Args:
+        how: ``"refresh"`` or ``"login"``.
+        person: Whose *basis* is.
+        unattended: As in `Rules`: a refresher that logs in by itself needs no *basis*.
+    """
+    if how == "refresh" and unattended != "the refresher":
+        if basis is None:
+            return Answer(refused="no_token")
+        if basis.refresh_token is None:
+            return Answer(refused="no_refresh_token")
+    if kind in OTHERS:
+        return OTHERS[kind][1]
+    if kind in THE_SAME:
+        return THE_SAME[kind](number, basis)
+    lifetime, rotates = LIFETIMES[kind]
+    name = access_token(f"access-{number}", person)
+    return Answer(name, f"refresh-{number}" if rotates else None, lifetime)
 
 
 def reply(kind: str, answer: Answer) -> Any:
@@ -76,7 +120,7 @@ def reply(kind: str, answer: Answer) -> Any:
         raise LoginRequiredError("there is nothing to ask with", reason=answer.refused)
     if kind in OTHERS:
         said = OTHERS[kind][0]()
-        if isinstance(said, Exception):
+        if isinstance(said, BaseException):
             raise said
         return said
     if answer.refresh is None and answer.lifetime is None:

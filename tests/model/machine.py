@@ -27,21 +27,15 @@ from requests_tokenrefresh import (
     StoreLockTimeoutError,
     StoreUnavailableError,
     Token,
-    TokenRefreshError,
     TokenSource,
     TokenStoreError,
 )
-from requests_tokenrefresh.events import (
-    LoggedIn,
-    LoggedOut,
-    RefreshEnded,
-    RefreshStarted,
-    WaitEnded,
-    WaitStarted,
-)
-from tests.model.endpoint import OTHERS, TOKENS, meaning, reply
-from tests.model.login import Answer, ExpectedError, Login, World
-from tests.support.logins import ORIGIN, Clock, Heard
+from tests.model.endpoint import KINDS, access_token, meaning, person_of, reply
+from tests.model.login import Login
+from tests.model.process import BEHAVIOURS, Process
+from tests.model.words import Resource, Rules
+from tests.model.world import Answer, ExpectedError, World
+from tests.support.logins import ORIGIN, Clock
 from tests.support.troubled_store import Store, Troubled, TroubledFile
 
 
@@ -70,9 +64,11 @@ TROUBLES = st.sampled_from(
         ("clear", StoreUnavailableError),
         ("lock", StoreLockTimeoutError),
         ("lock", StoreUnavailableError),
+        ("unlock", RuntimeError),
     ]
 )
 LIFETIMES = st.sampled_from([None, 4.0, 60.0, 3600.0])
+PERSONS = st.sampled_from([None, "ann", "ben"])
 NUMBERS = st.integers(0, 2)
 
 MEANWHILE = st.just(None) | st.sampled_from(
@@ -81,6 +77,7 @@ MEANWHILE = st.just(None) | st.sampled_from(
         "logout",
         "login during the save",
         "logout during the save",
+        "an interrupt during the save",
         "a stranger saves",
         "a stranger saves an old one",
         "a stranger clears",
@@ -90,94 +87,19 @@ MEANWHILE = st.just(None) | st.sampled_from(
         ("clear", RuntimeError),
     ]
 )
-# What the token endpoint answers next, and what happens before it does.
-NEXT = st.lists(
-    st.tuples(st.sampled_from(list(TOKENS)) | st.sampled_from(list(OTHERS)), MEANWHILE),
-    max_size=2,
+# What the issuer answers next, and what happens before it does.
+NEXT = st.lists(st.tuples(st.sampled_from(KINDS), MEANWHILE), max_size=2)
+USUAL = st.just("for an hour") | st.sampled_from(KINDS)
+# Who answers, and how: some are known, and "another" is somebody who has never been asked.
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["/data", "/other", "another"]),
+        st.sampled_from(list(BEHAVIOURS.values())),
+    ),
+    min_size=1,
+    max_size=3,
 )
-VERDICTS = st.sampled_from(["reject", "accept", "refuse", "give_up", "refresh"])
-
-
-class Process:
-    """A source and its model, and which token of one is which of the other."""
-
-    def __init__(
-        self, machine: LoginMachine, number: int, seed: Token | None, *, unattended: bool
-    ) -> None:
-        self.number = number
-        self.wall = machine.wall
-        self.command_done = machine.command_done
-        self.heard = Heard()
-        self.logouts: list[str] = []
-        self.model = Login(machine.world, number, seed=seed, unattended=unattended)
-        self.source = TokenSource(
-            lambda basis: machine.ask(self, "refresh", basis),
-            origins=[ORIGIN],
-            token=seed,
-            store=machine.store_of(number),
-            login=(lambda: machine.ask(self, "login", None)) if unattended else None,
-            on_logout=self.logouts.append,
-            listeners=[self.heard],
-            clock=machine.wall,
-            monotonic=machine.monotonic,
-            random=lambda: machine.world.luck,
-            wait_timeout=0,
-        )
-        self.tokens: list[tuple[Token, Token]] = []  # the source's, the model's
-        self.rejected: set[str] = set()  # access tokens
-        self.of_older_logins: list[Token] = []
-
-    def do(self, command: str, number: int = 0) -> bool:
-        """Give both a command, about the *number*th of the last tokens that they have returned.
-
-        Return whether it came back with a token, or with no error.
-        """
-        pair: tuple[Token, ...] = ()
-        if command not in ("token", "logout"):
-            if not self.tokens:
-                return False
-            pair = self.tokens[-1 - number % len(self.tokens)]
-        if command in ("refresh", "reject") and self.model.current is pair[1]:
-            self.rejected.add(pair[0].access_token)
-        theirs = outcome(getattr(self.source, command), *pair[:1])
-        ours = outcome(getattr(self.model, command), *pair[1:])
-        if isinstance(theirs, Token) and isinstance(ours, Token):
-            self._promised(theirs)
-            known = [pair for pair in self.tokens if theirs is pair[0] or ours is pair[1]]
-            assert all(theirs is pair[0] and ours is pair[1] for pair in known), "another object"
-            others = [pair for pair in self.tokens if pair[0] is not theirs]
-            self.tokens = [*others, (theirs, ours)]
-            theirs, ours = theirs.to_mapping(), ours.to_mapping()
-        assert theirs == ours
-        self.command_done()
-        if self.model.over is not None:
-            self.of_older_logins = [real for real, _ in self.tokens]
-        return not isinstance(ours, tuple)
-
-    def login(self, token: Token) -> None:
-        self.of_older_logins = [real for real, _ in self.tokens]
-        theirs = outcome(self.source.login, token)
-        assert theirs == outcome(self.model.login, token)
-        self.command_done()
-
-    def _promised(self, token: Token) -> None:
-        """Check what no model is needed for."""
-        assert token.access_token not in self.rejected
-        assert not any(token is old for old in self.of_older_logins)
-        on_trial = self.source.on_trial(token)
-        assert on_trial or token.expires_at is None or self.wall() < token.expires_at
-
-
-def outcome(function: Callable[..., object], *arguments: object) -> object:
-    """Return what *function* returns, or what the error says to a program."""
-    try:
-        return function(*arguments)
-    except ExpectedError as error:
-        return error.kind, error.reason, error.retry_after
-    except TokenRefreshError as error:
-        retry_after = getattr(error, "retry_after", None)
-        assert retry_after is None or retry_after >= 0
-        return type(error), getattr(error, "reason", None), retry_after
+WORDS = st.sampled_from(["a 401", "a 401 to a replay", "yes", "yes to a replay", "nothing", "old"])
 
 
 class LoginMachine(RuleBasedStateMachine):
@@ -189,29 +111,36 @@ class LoginMachine(RuleBasedStateMachine):
     @initialize(
         data=st.data(),
         lifetime=st.just("no token") | LIFETIMES,
-        unattended=st.booleans(),
+        person=PERSONS,
         luck=st.sampled_from([0.0, 0.5, 1.0]),
+        rules=st.builds(
+            Rules,
+            first_patience=st.sampled_from([1.0, 1.0, 8.0, 0.0]),
+            tries=st.sampled_from([True, True, False]),
+            logs_out=st.sampled_from([False, False, True]),
+            unattended=st.sampled_from(["nobody", "login", "the refresher"]),
+        ),
     )
-    def begin(self, data: Any, lifetime: Any, unattended: bool, luck: float) -> None:
+    def begin(self, data: Any, lifetime: Any, person: Any, luck: float, rules: Rules) -> None:
         self.wall, self.monotonic = Clock(), Clock()
         self.numbers = itertools.count(1)
         self.script: dict[int, tuple[str, Any]] = {}
+        self.usual = "for an hour"
         self.asked: list[tuple[int, str, Token | None]] = []
         self.asked_of_model: list[tuple[int, str, Token | None]] = []
-        self.spent: set[str | None] = set()  # refresh tokens that the server would not take again
+        self.spent: set[str | None] = set()  # refresh tokens that the issuer would not take again
         self.spent_again: list[str | None] = []
-        self.excused = False
+        self.excused = rules.unattended == "the refresher"
         self.folder = None
+        self.rules = rules
         kept = data.draw(self.stores)
         self.shared = kept != "its own"
         self.stores_of = self.open_stores(kept)
-        self.world = World(self.shared, luck, self.answer)
-        seed = None if lifetime == "no token" else self.new_token(lifetime)
+        self.world = World(self.shared, luck, self.answer, person_of)
+        seed = None if lifetime == "no token" else self.new_token(lifetime, person)
         # Only one starts with a token: another that did so later, after a logout, could not know.
         seeds = [seed, *[None] * (self.count - 1)]
-        self.processes = [
-            Process(self, number, seed, unattended=unattended) for number, seed in enumerate(seeds)
-        ]
+        self.processes = [Process(self, number, seed) for number, seed in enumerate(seeds)]
 
     def open_stores(self, kept: str) -> list[Any]:
         if kept == "a file":
@@ -223,26 +152,26 @@ class LoginMachine(RuleBasedStateMachine):
         if getattr(self, "folder", None):
             shutil.rmtree(self.folder)
 
-    def store_of(self, number: int) -> Any:
-        return self.stores_of[number]
-
-    def new_token(self, lifetime: float | None) -> Token:
+    def new_token(self, lifetime: float | None, person: str | None) -> Token:
         name = f"login-{next(self.numbers)}"
         expires_at = None if lifetime is None else self.wall.now + lifetime
-        return Token(name, f"refresh-{name}", issued_at=self.wall.now, expires_at=expires_at)
+        return Token(
+            access_token(name, person),
+            f"refresh-{name}",
+            issued_at=self.wall.now,
+            expires_at=expires_at,
+        )
 
-    # -- The token endpoint: asked by the source, and by the model ---------------------------------
+    # -- The issuer: asked by the source, and by the model -----------------------------------------
 
     def ask(self, process: Process, how: str, basis: Token | None) -> Any:
         self.asked.append((process.number, how, basis))
         number = len(self.asked)
-        kind, meanwhile = self.script.get(number, ("for an hour", None))
+        kind, meanwhile = self.script.get(number, (self.usual, None))
         with suppress(TokenStoreError):
             self._meanwhile(meanwhile, number, process.source, self)
-        answer = meaning(kind, number, how, basis)
-        for one in self.processes:
-            one.rejected.discard(answer.access)  # it is issued anew
-        if basis is not None and basis.refresh_token is not None:
+        answer = self._meaning(kind, number, how, basis)
+        if basis is not None and basis.refresh_token is not None and not answer.interrupted:
             if basis.refresh_token in self.spent:
                 self.spent_again.append(basis.refresh_token)
             if answer.refused or answer.refresh:
@@ -252,10 +181,14 @@ class LoginMachine(RuleBasedStateMachine):
     def answer(self, model: Login, how: str, basis: Token | None) -> Answer:
         self.asked_of_model.append((model.number, how, basis))
         number = len(self.asked_of_model)
-        kind, meanwhile = self.script.get(number, ("for an hour", None))
+        kind, meanwhile = self.script.get(number, (self.usual, None))
         with suppress(ExpectedError):
             self._meanwhile(meanwhile, number, model, self.world)
-        return meaning(kind, number, how, basis)
+        return self._meaning(kind, number, how, basis)
+
+    def _meaning(self, kind: str, number: int, how: str, basis: Token | None) -> Answer:
+        person = None if basis is None else person_of(basis.access_token)
+        return meaning(kind, number, how, basis, person, self.rules.unattended)
 
     def _meanwhile(
         self, what: Any, number: int, login: TokenSource | Login, world: LoginMachine | World
@@ -266,6 +199,8 @@ class LoginMachine(RuleBasedStateMachine):
         if what in ("login during the save", "logout during the save"):
             first = what.split()[0]
             world.before_save(lambda: self._meanwhile(first, number, login, world))
+        elif what == "an interrupt during the save":
+            world.before_save(interrupt)
         elif what == "login":
             login.login(token)
         elif what == "logout":
@@ -284,6 +219,9 @@ class LoginMachine(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.wall.advance(seconds)
         self.monotonic.advance(seconds)
+
+    def set_clock(self, seconds: float) -> None:
+        self.wall.advance(seconds)
 
     def overwrite(self, token: Token | None) -> None:
         store = super(Troubled, self.stores_of[0])  # no trouble for him
@@ -308,45 +246,85 @@ class LoginMachine(RuleBasedStateMachine):
     def process(self, number: int) -> Process:
         return self.processes[number % len(self.processes)]
 
-    # Few rules with much in each: hypothesis leaves out some of them in most of its examples.
-
-    @rule(which=NUMBERS, answers=NEXT, verdict=VERDICTS)
-    def a_request(self, which: int, answers: list[Any], verdict: str) -> None:
+    def issuer_will(self, answers: list[Any], usual: str) -> None:
         self.script |= enumerate(answers, len(self.asked) + 1)
-        if self.process(which).do("token"):
-            self.process(which).do(verdict)
+        self.usual = usual
 
-    @rule(which=NUMBERS, answers=NEXT, verdict=VERDICTS)
-    def a_request_and_its_replay(self, which: int, answers: list[Any], verdict: str) -> None:
-        self.script |= enumerate(answers, len(self.asked) + 1)
-        if self.process(which).do("token") and self.process(which).do("reject"):
-            self.process(which).do(verdict)
+    def resource(self, path: str) -> Resource:
+        return "GET", ORIGIN, f"/{next(self.numbers)}" if path == "another" else path
 
-    @rule(which=NUMBERS, number=NUMBERS, answers=NEXT, verdict=VERDICTS)
-    def a_late_answer(self, which: int, number: int, answers: list[Any], verdict: str) -> None:
-        self.script |= enumerate(answers, len(self.asked) + 1)
-        self.process(which).do(verdict, number)
-
-    @rule(which=NUMBERS, lifetime=st.sampled_from([3600.0, 60.0, 4.0, None, "logout"]))
-    def login_or_logout(self, which: int, lifetime: Any) -> None:
-        process = self.process(which)
-        if lifetime == "logout":
-            process.do("logout")
-        else:
-            process.login(self.new_token(lifetime))
-
-    @rule(which=NUMBERS, seconds=st.sampled_from(["until due", "nearly", 0.25, 1.0, 31.0, 3000.0]))
-    def time_passes(self, which: int, seconds: Any) -> None:
-        due = self.process(which).model.due_in()
-        if seconds in ("until due", "nearly"):
-            seconds = (due if due < 1e6 else 0.0) - (seconds == "nearly") / 8
+    def time_goes_by(self, process: Process, which: int, nudge: float) -> None:
+        """Until something is due, or a little before or after."""
+        moments = process.model.moments()
+        seconds = moments[which % len(moments)] + nudge if moments else 1.0
         for side in (self, self.world):
             side.pass_time(max(0.0, seconds))
 
+    # Few rules with much in each: hypothesis leaves out some of them in most of its examples.
+
+    @rule(
+        which=NUMBERS,
+        steps=STEPS,
+        times=st.sampled_from([1, 1, 2, 4, 12]),
+        due=st.none() | NUMBERS,
+        answers=NEXT,
+        usual=USUAL,
+    )
+    def requests(
+        self, which: int, steps: Any, times: int, due: int | None, answers: list[Any], usual: str
+    ) -> None:
+        process = self.process(which)
+        self.issuer_will(answers, usual)
+        for _ in range(times):
+            for path, behaviour in steps:
+                process.request(self.resource(path), behaviour)
+            if due is not None:
+                self.time_goes_by(process, due, 0.0)
+
+    @rule(
+        which=NUMBERS,
+        number=st.integers(0, 5),
+        path=st.sampled_from(["/data", "/other", "another"]),
+        word=WORDS,
+        answers=NEXT,
+    )
+    def a_late_answer(
+        self, which: int, number: int, path: str, word: str, answers: list[Any]
+    ) -> None:
+        process = self.process(which)
+        self.issuer_will(answers, "for an hour")
+        if not process.tokens:
+            return
+        pair, resource = process.tokens[-1 - number % len(process.tokens)], self.resource(path)
+        if word == "a 401":
+            if not process.is_own(pair, resource):
+                process.reject(pair, resource)
+        elif word == "a 401 to a replay":
+            if not process.refuse(pair, resource):
+                process.reject(pair, resource, replayed=True)
+        elif word == "nothing":
+            process.give_up(pair)
+        elif word == "old":
+            process.refresh(pair)
+        else:
+            process.accepted(pair, resource, replayed=word == "yes to a replay")
+
+    @rule(which=NUMBERS, lifetime=LIFETIMES | st.just("logout"), person=PERSONS)
+    def login_or_logout(self, which: int, lifetime: Any, person: Any) -> None:
+        process = self.process(which)
+        if lifetime == "logout":
+            process.logout()
+        else:
+            process.login(self.new_token(lifetime, person))
+
+    @rule(which=NUMBERS, due=st.integers(0, 7), nudge=st.sampled_from([0.0, -0.125, 0.125, 31.0]))
+    def time_passes(self, which: int, due: int, nudge: float) -> None:
+        self.time_goes_by(self.process(which), due, nudge)
+
     @rule(seconds=st.sampled_from([-40.0, 40.0]))
     def somebody_sets_the_clock(self, seconds: float) -> None:
-        self.wall.advance(seconds)
-        self.world.wall += seconds
+        for side in (self, self.world):
+            side.set_clock(seconds)
 
     @rule(trouble=st.none() | TROUBLES)
     def the_store_fails_or_works_again(self, trouble: tuple[str, type[Exception]] | None) -> None:
@@ -354,16 +332,16 @@ class LoginMachine(RuleBasedStateMachine):
             side.repair_store() if trouble is None else side.break_store(*trouble)
 
     @precondition(lambda self: self.shared)
-    @rule(lifetime=LIFETIMES | st.just("nothing"))
-    def a_stranger_saves_or_clears(self, lifetime: Any) -> None:
-        token = None if lifetime == "nothing" else self.new_token(lifetime)
+    @rule(lifetime=LIFETIMES | st.just("nothing"), person=PERSONS)
+    def a_stranger_saves_or_clears(self, lifetime: Any, person: Any) -> None:
+        token = None if lifetime == "nothing" else self.new_token(lifetime, person)
         for side in (self, self.world):
             side.overwrite(token)
 
     # -- What holds after each ---------------------------------------------------------------------
 
     @invariant()
-    def the_token_endpoint_was_asked_the_same(self) -> None:
+    def the_issuer_was_asked_the_same(self) -> None:
         assert self.asked == self.asked_of_model
         assert (self.wall.now, self.monotonic.now) == (self.world.wall, self.world.monotonic)
 
@@ -376,27 +354,13 @@ class LoginMachine(RuleBasedStateMachine):
         assert super(Troubled, self.stores_of[0]).load() == self.world.stored
 
     @invariant()
-    def the_login_is_over_or_not(self) -> None:
+    def a_source_and_its_model_look_the_same(self) -> None:
         for process in self.processes:
-            assert repr(process.source).endswith(f": {process.model.state()}>")
-            assert process.logouts == process.model.logouts
+            process.check()
 
-    @invariant()
-    def a_401_is_the_resources_own_answer_or_not(self) -> None:
-        for process in self.processes:
-            for theirs, ours in process.tokens[-3:]:
-                assert process.source.trusts(theirs) == process.model.trusts(ours)
-                assert process.source.on_trial(theirs) == (process.model.trial is ours)
 
-    @invariant()
-    def the_events_tell_the_same(self) -> None:
-        for process in self.processes:
-            heard, model = process.heard, process.model
-            assert [event.outcome for event in heard.of(RefreshEnded)] == model.outcomes
-            assert [event.reason for event in heard.of(LoggedOut)] == model.logouts
-            assert len(heard.of(RefreshStarted)) == len(model.outcomes)
-            assert len(heard.of(LoggedIn)) == model.logins
-            assert heard.of(WaitStarted) == heard.of(WaitEnded) == []  # nobody waits for himself
+def interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 class ProcessesMachine(LoginMachine):

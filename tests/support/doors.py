@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from requests_tokenrefresh import Token, TokenSource
-from requests_tokenrefresh._login import PROVEN
+from requests_tokenrefresh._hand import PROVEN
 
 INTO_A_FLIGHT = [("return", "took_off"), ("call", "_lead")]
 """Where a thread has opened a flight, and where it begins to lead it: as `sys.setprofile` tells."""

@@ -41,7 +41,8 @@ from tests.support.threads import wait_until
 Point: TypeAlias = Literal[
     "before the lock",
     "before the token request",
-    "after the reply",  # and before the save
+    "after the reply",
+    "before the save",
     "after the save",
 ]
 
@@ -367,6 +368,7 @@ class _WatchedStore:
         if self.broken:
             raise OSError("the store is broken")
         self.saves += 1
+        self._points.pass_by("before the save")
         try:
             self._store.save(token)
         except StoreLockLostError:

@@ -34,6 +34,7 @@ from tests.support.logins import ORIGIN, OTHER, Clock, Heard, Refresher, make_so
 
 URL = f"{ORIGIN}/orders"
 BEARER = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+SCOPE = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_any_answer_but_a_rejection_proves_the_token(api: responses.RequestsMock
 
 def test_a_401_that_does_not_reject_proves_nothing_either(api: responses.RequestsMock) -> None:
     source = make_source()
-    api.get(URL, status=401, headers={"WWW-Authenticate": 'Basic realm="admin"'})
+    api.get(URL, status=401, headers=SCOPE)
     assert session_for(source).get(URL).status_code == 401
     assert not is_proven(source, source.token())
     assert len(api.calls) == 1
@@ -354,8 +355,17 @@ def test_a_challenge_is_read_for_the_scheme_of_the_token(api: responses.Requests
     assert authorizations(api) == ["Token a", "Token b"]
 
 
+def test_a_challenge_of_another_scheme_does_not_stand_in_the_way(
+    api: responses.RequestsMock,
+) -> None:
+    api.get(URL, status=401, headers={"WWW-Authenticate": 'Basic realm="admin"'})
+    api.get(URL, status=200)
+    assert session_for(make_source()).get(URL).status_code == 200
+    assert authorizations(api) == ["Bearer access-0", "Bearer access-1"]
+
+
 def test_insufficient_scope_is_not_a_matter_of_refreshing(api: responses.RequestsMock) -> None:
-    api.get(URL, status=401, headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'})
+    api.get(URL, status=401, headers=SCOPE)
     assert session_for(make_source()).get(URL).status_code == 401
     assert len(api.calls) == 1
 
@@ -399,11 +409,13 @@ def test_a_trial_that_ends_without_an_answer_lets_the_waiters_go(
     assert [e.verdict for e in heard.of(ReplayEnded)] == ["none"]  # type: ignore[attr-defined]
 
 
-def test_a_trial_that_another_scheme_answers_has_no_verdict(api: responses.RequestsMock) -> None:
+def test_a_trial_whose_token_is_not_what_a_401_minds_has_no_verdict(
+    api: responses.RequestsMock,
+) -> None:
     source = make_source(trial_timeout=60)
     old = source.token()
     api.get(URL, status=401)
-    api.get(URL, status=401, headers={"WWW-Authenticate": "Negotiate"})
+    api.get(URL, status=401, headers=SCOPE)
     assert session_for(source).get(URL).status_code == 401
     assert source.token().access_token == "access-1"
     assert not source.on_trial(source.token())

@@ -16,9 +16,9 @@ from requests_tokenrefresh import (
     StoreUnavailableError,
     Token,
 )
-from requests_tokenrefresh.events import RefreshEnded
+from requests_tokenrefresh.events import Event, LoggedIn, RefreshEnded
 from tests.support.logins import START, Clock, Heard, Refresher, make_source
-from tests.support.threads import Outcome, run_together, start_together
+from tests.support.threads import Callers, Outcome, run_together, start_together
 from tests.support.troubled_store import Store, siblings
 
 REFUSED = LoginRequiredError("refused", reason="invalid_grant")
@@ -282,6 +282,38 @@ def test_a_slow_write_of_a_login_does_not_stay_over_its_refresh(sibling: bool) -
     since = store.saved[store.saved.index("access-2") :]
     assert since == ["access-2", "imported"] + ([] if sibling else ["access-2"])
     assert store.load() == (siblings() if sibling else Token("access-2", "refresh-2"))
+
+
+@pytest.mark.parametrize("sibling", [False, True])
+def test_a_login_that_is_saved_last_does_not_come_after_its_refresh(sibling: bool) -> None:
+    """Its leader has saved both tokens, and nobody knows the second yet. What another process has
+    made of that stays, too."""
+    store, saved, moved_on = Store(), threading.Event(), threading.Event()
+    leaders: list[Callers[Token]] = []
+
+    def queue() -> None:
+        moved_on.set()
+        assert leaders[0].outcomes()[0].result().access_token == "access-1"
+        if sibling:
+            MemoryTokenStore.save(store, siblings())
+
+    def when_the_leader_has_saved() -> None:
+        store.before["lock"] = queue
+        saved.set()
+        assert moved_on.wait(10)
+
+    def refresh_at_once(event: Event) -> None:
+        if isinstance(event, LoggedIn):
+            leaders.append(start_together(1, lambda: source.refresh(source.token())))
+            assert saved.wait(10)
+
+    refresher = Refresher(lambda: store.after.update(save=when_the_leader_has_saved))
+    source = make_source(refresher, store=store, logged_in=False, listeners=[refresh_at_once])
+    source.login(Token("newer", "refresh-n"))
+    moved_on.set()
+    leaders[0].outcomes()
+    assert source.token() == Token("access-1", "refresh-1")
+    assert store.load() == (siblings() if sibling else source.token())
 
 
 def test_a_slow_write_of_a_login_that_nobody_has_refreshed_waits_for_no_lock() -> None:

@@ -184,7 +184,7 @@ def test_the_lock_is_free_while_foreign_code_runs() -> None:
     source.logout()
     assert seen == [
         *("LoggedIn", "lock", "save"),
-        *("RefreshStarted", "lock", "load", "refresher", "save", "RefreshEnded"),
+        *("RefreshStarted", "lock", "load", "refresher", "load", "save", "RefreshEnded"),
         *("lock", "clear", "LoggedOut", "on_logout"),
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 
 import pytest
@@ -248,3 +250,23 @@ def test_with_nobody_logged_in_a_login_here_is_used_at_once() -> None:
         source.token()
     source.login("ours")
     assert source.token() == Token("ours")
+
+
+def of(person: str) -> Token:
+    claims = base64.urlsafe_b64encode(json.dumps({"sub": person}).encode()).decode()
+    return Token(f"header.{claims}.signature", f"refresh-{person}")
+
+
+def test_a_401_of_one_person_is_not_answered_by_another_who_has_logged_in_elsewhere() -> None:
+    """Nobody tries the new token then, and nobody waits for that."""
+    store, heard = Store(), Heard()
+    source = make_source(store=store, listeners=[heard], logged_in=False)
+    source.login(of("ann"))
+    old = source.token()
+    store.save(of("ben"))
+    assert source.reject(old, DATA) is None
+    new = source.token()
+    assert (new, source.on_trial(new)) == (of("ben"), False)
+    assert "ready" in repr(source)
+    assert len(heard.of(LoggedIn)) == 2
+    assert source.refuse(old, DATA)

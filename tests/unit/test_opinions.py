@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
 import pytest
 
 from requests_tokenrefresh import LoginRequiredError, MemoryTokenStore, Token, TokenSource
-from requests_tokenrefresh.events import LoggedOut
-from tests.support.doors import flying, waiters
+from requests_tokenrefresh.events import Event, LoggedOut, WaitStarted
+from tests.support.doors import flying, is_proven, waiters
 from tests.support.logins import (
     DATA,
     ORIGIN,
@@ -105,6 +106,49 @@ def test_another_request_for_the_same_resource_is_asked_if_there_is_no_other() -
     assert stage.asked == [DATA]
 
 
+def test_who_is_about_to_lie_down_is_asked_as_well() -> None:
+    about, gate, asked = threading.Event(), threading.Event(), []
+
+    def dawdle(event: Event) -> None:
+        if isinstance(event, WaitStarted):
+            about.set()
+            assert gate.wait(10)
+
+    source = make_source(listeners=[dawdle], monotonic=time.monotonic, trial_timeout=60)
+    old = source.token()
+    new = source.reject(old, DATA)
+    assert new is not None
+
+    def visit() -> None:
+        token = source.reject(old, OTHER)
+        assert token is new
+        asked.append(source.on_trial(new))
+        source.accept(new, OTHER, replay=True)
+
+    other = start_together(1, visit)
+    assert about.wait(5)
+    assert source.refuse(new, DATA) is True
+    gate.set()
+    other.outcomes()[0].result()
+    assert asked == [True]
+    assert is_proven(source, new)
+
+
+def test_who_is_interrupted_before_lying_down_is_not_asked() -> None:
+    def interrupt(event: Event) -> None:
+        if isinstance(event, WaitStarted):
+            raise KeyboardInterrupt
+
+    source = make_source(listeners=[interrupt], monotonic=time.monotonic, trial_timeout=60)
+    old = source.token()
+    new = source.reject(old, DATA)
+    assert new is not None
+    other = start_together(1, lambda: source.reject(old, OTHER)).outcomes()[0]
+    assert isinstance(other.error, KeyboardInterrupt)
+    assert source.refuse(new, DATA) is True
+    assert flying(source) is None
+
+
 def test_three_are_asked_and_then_it_is_doubted() -> None:
     """Who holds a 401 gets it back, and who has sent nothing goes with the doubted token."""
     stage = Stage(None, OTHER, THIRD, ("GET", ORIGIN, "/fourth"), None)
@@ -133,6 +177,12 @@ def test_the_time_of_a_trial_is_counted_anew_for_each_who_is_asked() -> None:
     wait_until(lambda: stage.asked == [OTHER])
     assert time.monotonic() - begun < 0.3
     assert stage.outcomes() == ["401", "access-1"]
+
+
+def test_what_a_replay_with_an_older_token_was_answered_leaves_the_trial_as_it_is() -> None:
+    stage = Stage()
+    assert stage.source.refuse(stage.old, DATA) is False
+    assert stage.source.on_trial(stage.new)
 
 
 def test_one_that_is_asked_and_gives_no_verdict_lets_all_go() -> None:
@@ -316,6 +366,21 @@ def test_the_end_is_the_end_for_all_at_once() -> None:
 
 def refuse_or_wait(stage: Stage) -> LoginRequiredError:
     return refuse_and_log_out(stage.source, stage.new)
+
+
+@pytest.mark.parametrize("end", ["return", "log_out"])
+def test_after_a_request_that_cannot_be_sent_again_the_next_one_there_is_the_trial(
+    end: str,
+) -> None:
+    reasons: list[str] = []
+    source = make_source(when_trial_refused=end, on_logout=reasons.append)
+    new = source.reject(source.token(), DATA, can_replay=False)
+    assert new is source.token()
+    assert source.is_own(new, DATA) is (end == "return")
+    if end == "log_out":
+        with pytest.raises(LoginRequiredError):
+            source.reject(new, DATA)
+    assert reasons == (["trial_refused"] if end == "log_out" else [])
 
 
 def test_nothing_ends_as_long_as_one_of_them_accepts() -> None:

@@ -16,6 +16,7 @@ from tests.support.logins import (
     make_source,
 )
 from tests.support.threads import start_together, wait_until
+from tests.support.troubled_store import Store, siblings
 
 FORBIDDEN = ("GET", ORIGIN, "/forbidden")
 
@@ -129,6 +130,20 @@ def test_a_resource_that_accepts_again_begins_anew() -> None:
     assert not source.is_own(source.token(), FORBIDDEN)
 
 
+def test_a_resource_that_proves_a_token_begins_anew_as_well() -> None:
+    """Though it has refused the very same token before."""
+    refresher = Refresher()
+    source = make_source(refresher)
+    visit(source)
+    for _ in range(3):
+        new = source.reject(source.token(), DATA)
+        assert new is not None
+        assert source.refuse(new, DATA)
+        visit(source)
+        assert not source.is_own(source.token(), DATA)
+    assert len(refresher.calls) == 3
+
+
 def test_min_refresh_interval_zero_has_no_patience() -> None:
     source = make_source(min_refresh_interval=0)
     forbid(source)
@@ -197,6 +212,7 @@ def test_a_token_that_is_revoked_during_a_crawl_is_replaced_by_the_next_healthy_
     """What has proven the token now refuses it: that page's word counts more than a stranger's."""
     refresher = Refresher(lifetime=None)
     source = make_source(refresher)
+    visit(source)
     for number in range(50):
         crawl(source, number)
         visit(source)
@@ -205,6 +221,31 @@ def test_a_token_that_is_revoked_during_a_crawl_is_replaced_by_the_next_healthy_
     assert new is not None
     source.accept(new, DATA, replay=True)
     assert len(refresher.calls) == 6
+
+
+@pytest.mark.parametrize("proves", [True, False], ids=["what has proven the token", "strangers"])
+def test_before_a_401_is_passed_on_for_that_what_a_sibling_has_stored_is_found(
+    proves: bool,
+) -> None:
+    """Once a second: that costs the issuer nothing."""
+    clock, store, refresher = Clock(), Store(), Refresher(lifetime=None)
+    source = make_source(refresher, clock=clock, store=store)
+    pages = [DATA] * 6 if proves else [("GET", ORIGIN, f"/page/{n}") for n in range(6)]
+    for page in pages[:5]:
+        visit(source)
+        new = source.reject(source.token(), page)
+        assert new is not None
+        assert source.refuse(new, page)
+    visit(source)
+    old, page = source.token(), pages[5]
+    assert source.is_own(old, page)
+    store.save(siblings())
+    clock.advance(0.5)
+    assert source.is_own(old, page)
+    clock.advance(0.5)
+    assert not source.is_own(old, page)
+    assert source.reject(old, page) == siblings()
+    assert len(refresher.calls) == 5
 
 
 def test_refreshes_that_are_rewarded_are_not_limited() -> None:
@@ -225,6 +266,19 @@ def test_refreshing_by_hand_minds_no_limit() -> None:
         source.refresh(source.token())
         visit(source)
     assert len(refresher.calls) == 20
+
+
+def test_what_has_proven_a_token_first_is_what_counts_more() -> None:
+    """Whatever accepts it afterwards, and whether anything is known to refuse it."""
+    refresher = Refresher(lifetime=None)
+    source = make_source(refresher)
+    for number in range(5):
+        visit(source)
+        crawl(source, number)
+    visit(source)
+    source.accept(source.token(), OTHER)
+    assert source.is_own(source.token(), OTHER)
+    assert not source.is_own(source.token(), DATA)
 
 
 # -- 401s to replays -----------------------------------------------------------------------------
@@ -253,6 +307,19 @@ def test_a_401_to_a_replay_whose_token_has_expired_calls_for_another_flight(prov
     assert source.refuse(new, DATA) is False
     assert not source.on_trial(new)
     assert source.reject(new, DATA, replay=True) == Token("access-2", "refresh-2")
+
+
+def test_a_401_to_a_token_that_counts_as_expired_is_not_held_against_its_resource() -> None:
+    clock, refresher = Clock(), Refresher(lifetime=2)
+    source = make_source(refresher, clock=clock)
+    new = source.reject(source.token(), DATA)
+    assert new is not None
+    source.accept(new, DATA, replay=True)
+    clock.advance(1.9)
+    assert source.refuse(new, OTHER) is False
+    assert source.refresh(new).access_token == "access-2"
+    source.accept(source.token(), DATA)
+    assert not source.is_own(source.token(), OTHER)
 
 
 def test_a_401_to_a_replay_whose_token_was_replaced_calls_for_another_flight() -> None:

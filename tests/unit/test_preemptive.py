@@ -319,6 +319,23 @@ def test_after_a_refused_early_refresh_a_401_is_the_end_for_its_own_request_only
     assert len(refresher.calls) == 1
 
 
+def test_a_token_that_dies_during_a_replay_after_its_refresh_was_refused_ends_the_login() -> None:
+    reasons: list[str] = []
+    heard = Heard()
+    refresher = Refresher(None, LoginRequiredError("refused", reason="invalid_grant"))
+    source, clock, _ = source_with(3600, refresher, on_logout=reasons.append, listeners=[heard])
+    older = source.token()
+    current = source.refresh(older)
+    clock.now = START + 3400
+    assert source.reject(older, DATA) is current
+    clock.now = START + 3600
+    assert source.refuse(current, DATA) is False
+    with pytest.raises(LoginRequiredError):
+        source.reject(current, DATA, replay=True)
+    assert reasons == ["invalid_grant"]
+    assert len(heard.of(LoggedOut)) == 1
+
+
 def test_a_sibling_uses_up_a_token_whose_refresh_was_refused_and_asks_nobody() -> None:
     store = MemoryTokenStore()
     refusal = LoginRequiredError("refused", reason="invalid_grant")
@@ -336,6 +353,28 @@ def test_a_sibling_uses_up_a_token_whose_refresh_was_refused_and_asks_nobody() -
     assert caught.value.reason == "no_refresh_token"
 
 
+@pytest.mark.parametrize(
+    ("moment", "failure"),
+    [
+        (3400, unreachable(7)),
+        (3400, LoginRequiredError("no", reason="invalid_grant")),
+        (3595, unreachable(7)),
+    ],
+    ids=["early", "refused early", "nearly expired"],
+)
+def test_a_401_to_an_older_token_is_replayed_though_the_refresh_fails(
+    moment: float, failure: Exception
+) -> None:
+    """The token in hand has not been refused, and lives."""
+    source, clock, refresher = source_with(3600, Refresher(None, failure))
+    older = source.token()
+    current = source.refresh(older)
+    clock.now = START + moment
+    for _ in range(2):
+        assert source.reject(older, DATA) is current
+    assert len(refresher.calls) == 2
+
+
 def test_after_a_refused_early_refresh_a_new_login_begins_as_ever() -> None:
     refusal = LoginRequiredError("refused", reason="invalid_grant")
     source, clock, _ = source_with(3600, Refresher(refusal))
@@ -345,6 +384,37 @@ def test_after_a_refused_early_refresh_a_new_login_begins_as_ever() -> None:
     clock.now = START + 3600
     assert source.token().access_token == "another"
     assert source.refresh(source.token()).access_token == "access-2"
+
+
+class ClientsOwn(Refresher):
+    """A refresher that needs nobody to log in."""
+
+    unattended = True
+
+
+@pytest.mark.parametrize("age", [3300, 3590], ids=["early", "nearly expired"])
+@pytest.mark.parametrize("refused", [False, True], ids=["failed", "was refused, and may pass"])
+def test_after_a_refresh_that_failed_the_next_one_waits_ten_times_as_long_as_that_took(
+    age: float, refused: bool
+) -> None:
+    """So that no more than a tenth of the time is spent in vain while the token lives."""
+
+    def after_half_a_second() -> Exception:
+        clock.advance(0.5)
+        reason = LoginRequiredError("no", reason="invalid_grant")
+        return reason if refused else unreachable(0)
+
+    refresher = ClientsOwn(after_half_a_second)
+    source, clock, _ = source_with(3600, refresher)
+    clock.now = START + age
+    old = source.token()
+    assert len(refresher.calls) == 1
+    clock.advance(4.75)
+    assert source.token() is old
+    assert len(refresher.calls) == 1
+    clock.advance(0.25)
+    source.token()
+    assert len(refresher.calls) == 2
 
 
 def test_a_401_during_an_early_refresh_waits_for_it() -> None:

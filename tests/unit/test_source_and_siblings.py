@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from requests_tokenrefresh import (
@@ -20,9 +22,10 @@ from tests.support.logins import (
     Clock,
     Heard,
     Refresher,
+    first_token,
     make_source,
 )
-from tests.support.troubled_store import Store, siblings
+from tests.support.troubled_store import Store, TroubledFile, siblings
 
 INVALID_GRANT = LoginRequiredError("refused", reason="invalid_grant")
 
@@ -97,11 +100,11 @@ def test_a_store_that_only_this_process_has_is_not_glanced_at() -> None:
     store = Counting()
     source = make_source(store=store)
     source.refresh(source.token())
-    assert store.loads == 1
+    assert store.loads == 2  # in turn: before the issuer is asked, and before saving
     source.logout()
     with pytest.raises(LoginRequiredError):
         source.token()
-    assert store.loads == 1
+    assert store.loads == 2
 
 
 # -- a refresh that fails, while a sibling's does not ----
@@ -137,6 +140,24 @@ def test_who_backs_off_looks_at_the_store_once_a_second() -> None:
     assert looks == [START, START + 1, START + 2]
 
 
+def test_who_backs_off_from_the_first_refresh_of_all_finds_what_a_sibling_has_got() -> None:
+    """Both were started with the same dead token, and nothing was stored."""
+    clock, store = Clock(), Store()
+    refresher = Refresher(RefreshFailedError("429", retry_after=3600))
+    source = make_source(
+        refresher, logged_in=False, token=first_token(-10), store=store, clock=clock
+    )
+    with pytest.raises(RefreshFailedError):
+        source.token()
+    clock.advance(1)
+    with pytest.raises(RefreshFailedError):
+        source.token()
+    store.save(siblings())
+    clock.advance(1)
+    assert source.token() == siblings()
+    assert len(refresher.calls) == 1
+
+
 def test_who_backs_off_does_not_take_the_rejected_token_for_news() -> None:
     store = Store()
     source = make_source(Refresher(RefreshFailedError("503", retry_after=3600)), store=store)
@@ -165,6 +186,49 @@ def test_a_login_that_comes_while_somebody_looks_is_not_replaced() -> None:
     store.save(siblings())
     store.after["load"] = lambda: source.login("ours")
     assert source.refresh(old).access_token == "ours"
+
+
+@pytest.mark.parametrize("kind", [Store, TroubledFile], ids=["memory", "file"])
+@pytest.mark.parametrize("lifetime", [3600, 0.5], ids=["good", "expired already"])
+def test_what_another_program_has_written_while_the_issuer_was_answering_stays(
+    kind: type[Store], lifetime: float, tmp_path: Path
+) -> None:
+    """It does not use our lock, and its word is newer than what the refresh began with."""
+    store = kind(tmp_path / "token.json") if kind is TroubledFile else kind()
+    clock, heard = Clock(), Heard()
+    theirs = siblings(lifetime=lifetime)
+    refresher = Refresher(lambda: store.save(theirs) or clock.advance(1))
+    source = make_source(refresher, store=store, clock=clock, listeners=[heard])
+    new = source.refresh(source.token())
+    if lifetime == 3600:
+        assert (new, store.load()) == (theirs, theirs)
+        assert outcomes(heard) == ["adopted"]
+    else:  # it is refreshed in its turn
+        assert (new.access_token, store.load()) == ("access-2", new)
+        assert refresher.calls == [first_token(), theirs]
+    assert "access-1" not in store.saved
+
+
+def test_a_store_that_was_emptied_while_the_issuer_was_answering_stays_empty() -> None:
+    store, reasons = Store(), list[str]()
+    source = make_source(Refresher(store.clear), store=store, on_logout=reasons.append)
+    with pytest.raises(LoginRequiredError) as caught:
+        source.refresh(source.token())
+    assert caught.value.reason == "logged_out_elsewhere"
+    assert (store.load(), reasons) == (None, ["logged_out_elsewhere"])
+
+
+def test_a_store_that_does_not_answer_then_is_no_reason_to_lose_the_new_token() -> None:
+    store = Store()
+
+    def down() -> None:
+        store.fails["load"] = StoreUnavailableError("down")
+
+    source = make_source(Refresher(down), store=store)
+    new = source.refresh(source.token())
+    assert new == Token("access-1", "refresh-1")
+    store.fails.clear()
+    assert store.load() == new
 
 
 @pytest.mark.parametrize("failure", [RefreshFailedError("no answer"), OSError("no answer")])

@@ -25,6 +25,7 @@ ROOMS = [
     "refreshers",
     "stores",
     "_evidence",
+    "_hand",
     "_login",
     "_backoff",
     "_rules",
@@ -45,6 +46,7 @@ ROOMS = [
     "__main__",
 ]
 VALUES = {"_expiry", "_token", "_errors"}
+PURE = {*VALUES, "_evidence", "_hand", "_login"}
 NARROWER = {
     "_on_demand": set(),
     "_expiry": set(),
@@ -58,12 +60,13 @@ NARROWER = {
     "refreshers": {*VALUES, "_on_demand", "_origins"},
     "stores": {*VALUES, "_on_demand"},
     "_evidence": set(),
-    "_login": {*VALUES, "_evidence"},
-    "_backoff": {"_errors", "_login"},
-    "_rules": {*VALUES, "_evidence", "_login"},
-    "_flight": {*VALUES, "_login", "_rules"},
-    "_asking": {*VALUES, "_login", "_flight", "refreshers"},
-    "_keeping": {*VALUES, "_login", "_flight", "stores"},
+    "_hand": {"_token", "_evidence"},
+    "_login": {*VALUES, "_evidence", "_hand"},
+    "_backoff": {"_errors", "_hand", "_login"},
+    "_rules": PURE,
+    "_flight": {*PURE, "_rules"},
+    "_asking": {*PURE, "_flight", "refreshers"},
+    "_keeping": {*PURE, "_backoff", "_flight", "stores"},
     "_netrc": {"_origins"},
 }
 
@@ -109,7 +112,7 @@ def test_one_file_has_the_condition() -> None:
     assert [room_of(path) for path in FILES if "Condition(" in path.read_text()] == ["_flight"]
 
 
-@pytest.mark.parametrize("room", ["_evidence", "_login", "_rules", "_backoff"])
+@pytest.mark.parametrize("room", ["_evidence", "_hand", "_login", "_rules", "_backoff"])
 def test_what_decides_has_no_lock_clock_thread_or_io(room: str) -> None:
     text = (PACKAGE / f"{room}.py").read_text()
     imported = {

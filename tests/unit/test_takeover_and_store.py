@@ -78,6 +78,20 @@ def test_a_save_that_is_interrupted_is_finished_first() -> None:
     assert store.load() == Token("access-1", "refresh-1")
 
 
+def test_an_interrupt_while_the_lock_is_given_back_ends_the_trial() -> None:
+    """The new token is saved and in use then, and its leader will not send anything."""
+    store, refresher = Store(), Refresher()
+    source = make_source(refresher, store=store)
+    old = source.token()
+    store.fails["unlock"] = KeyboardInterrupt()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        source.reject(old, DATA)
+    new = source.token()
+    assert (new.access_token, source.on_trial(new)) == ("access-1", False)
+    assert source.reject(old, DATA) is new
+    assert len(refresher.calls) == 1
+
+
 def test_a_displaced_leader_that_is_interrupted_leaves_the_new_login_in_the_store() -> None:
     store = Store()
     source = make_source(store=store)

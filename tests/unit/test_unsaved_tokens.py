@@ -276,6 +276,20 @@ def test_one_that_is_refused_is_neither_used_nor_saved_again_whatever_becomes_of
     assert len(refresher.calls) == 2
 
 
+def test_what_was_refused_is_no_newer_one_while_the_unattended_login_is_not_saved() -> None:
+    clock, store, refresher = Clock(), Store(), Refresher(REFUSED)
+    source = make_source(refresher, store=store, clock=clock, login=lambda: "fresh")
+    store.fails.update(clear=DOWN, save=DOWN)
+    assert source.refresh(source.token()) == Token("fresh")
+    clock.advance(1)
+    assert source.token() == Token("fresh")
+    store.fails.clear()
+    clock.advance(1)
+    assert source.token() == store.load() == Token("fresh")
+    store.save(siblings())
+    assert source.refresh(source.token()) == siblings()
+
+
 # -- when refreshing fails ----
 
 

@@ -1,0 +1,197 @@
+"""What more a store can do: keep a pause for all, and say beforehand that it can save."""
+
+from __future__ import annotations
+
+import pytest
+
+from requests_tokenrefresh import (
+    RefreshFailedError,
+    StoreUnavailableError,
+    Token,
+    TokenSource,
+)
+from tests.support.logins import DATA, START, Clock, Refresher, first_token, make_source
+from tests.support.troubled_store import Store
+
+
+class Able(Store):
+    """A store with both.
+
+    Attributes:
+        pause: The end of the pause that it keeps, in epoch seconds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pause: float | None = None
+        self.checks = 0
+
+    def load_pause(self) -> float | None:
+        self._do("load_pause")
+        return self.pause
+
+    def save_pause(self, until: float | None) -> None:
+        self._do("save_pause")
+        self.pause = until
+
+    def save(self, token: Token) -> None:
+        super().save(token)
+        self.pause = None
+
+    def ensure_can_save(self) -> None:
+        self.checks += 1
+        self._do("ensure_can_save")
+
+
+def fleet(*refreshers: Refresher, luck: float = 0.0) -> tuple[Able, Clock, list[TokenSource]]:
+    """Return a store, a clock and two processes that share both, and a login that has expired."""
+    store, clock = Able(), Clock(START + 3600)
+    store.save(first_token())
+    return (
+        store,
+        clock,
+        [
+            make_source(one, store=store, clock=clock, logged_in=False, random=lambda: luck)
+            for one in refreshers
+        ],
+    )
+
+
+def slow_down(retry_after: float | None = 3.0) -> RefreshFailedError:
+    return RefreshFailedError("429", retry_after=retry_after)
+
+
+def test_one_asks_and_the_pause_is_for_all() -> None:
+    ours, theirs = Refresher(slow_down()), Refresher()
+    store, clock, (one, other) = fleet(ours, theirs)
+    for source in (one, other, other, one):
+        with pytest.raises(RefreshFailedError) as caught:
+            source.token()
+        assert caught.value.retry_after == 3
+    assert (len(ours.calls), theirs.calls, store.pause) == (1, [], clock.now + 3)
+    clock.advance(3)
+    assert other.token() == one.token() == Token("access-1", "refresh-1")
+    assert (len(ours.calls), len(theirs.calls), store.pause) == (1, 1, None)
+
+
+def test_a_process_that_starts_anew_keeps_the_pause_as_well() -> None:
+    refresher = Refresher()
+    store, clock, (source,) = fleet(refresher)
+    store.pause = clock.now + 60
+    with pytest.raises(RefreshFailedError, match="not asked again yet"):
+        source.token()
+    assert refresher.calls == []
+
+
+def test_a_backoff_is_shared_too() -> None:
+    store, clock, (one, other) = fleet(Refresher(slow_down(None)), Refresher(), luck=1.0)
+    for source in (one, other):
+        with pytest.raises(RefreshFailedError) as caught:
+            source.token()
+        assert caught.value.retry_after == 0.5
+    assert store.pause == clock.now + 0.5
+
+
+def test_jitter_is_drawn_once_and_not_by_those_who_are_told() -> None:
+    store, clock, (one, other) = fleet(Refresher(slow_down(10)), Refresher(), luck=1.0)
+    for source in (one, other):
+        with pytest.raises(RefreshFailedError) as caught:
+            source.token()
+        assert caught.value.retry_after == 11
+    assert store.pause == clock.now + 11
+
+
+def test_a_login_ends_the_pause() -> None:
+    ours, theirs = Refresher(slow_down(600)), Refresher()
+    store, _clock, (one, other) = fleet(ours, theirs)
+    with pytest.raises(RefreshFailedError):
+        one.token()
+    one.login("another")
+    assert other.token().access_token == "another"
+    assert store.pause is None
+
+
+@pytest.mark.parametrize("ends_in", [3601, 7200, 1e12, float("inf")])
+def test_a_pause_of_more_than_an_hour_is_somebody_elses_clock(ends_in: float) -> None:
+    store, clock, (source,) = fleet(Refresher())
+    store.pause = clock.now + ends_in
+    with pytest.raises(RefreshFailedError) as caught:
+        source.token()
+    assert caught.value.retry_after == 3600
+
+
+@pytest.mark.parametrize("ends_in", [0, -1, -1e12, float("nan")])
+def test_a_pause_that_is_over_is_none(ends_in: float) -> None:
+    store, clock, (source,) = fleet(Refresher())
+    store.pause = clock.now + ends_in
+    assert source.token().access_token == "access-1"
+
+
+@pytest.mark.parametrize("what", ["load_pause", "save_pause"])
+def test_a_store_that_cannot_tell_of_a_pause_is_no_reason_to_fail(
+    what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    refresher = Refresher(slow_down())
+    store, clock, (source,) = fleet(refresher)
+    store.fails[what] = ValueError("SELECT ... s3cret")
+    with pytest.raises(RefreshFailedError, match="429"):
+        source.token()
+    clock.advance(3)
+    assert source.token().access_token == "access-2"
+    assert "the token store raised ValueError" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_that_a_store_fails_is_no_pause_of_the_issuers() -> None:
+    store, _clock, (source,) = fleet(Refresher())
+    store.fails["ensure_can_save"] = StoreUnavailableError("full")
+    with pytest.raises(StoreUnavailableError):
+        source.token()
+    assert store.pause is None
+
+
+# -- before the refresh token is spent -----------------------------------------------------------
+
+
+def test_that_nothing_can_be_saved_is_found_before_the_refresh_token_is_spent() -> None:
+    refresher = Refresher()
+    store, clock, (source,) = fleet(refresher)
+    store.fails["ensure_can_save"] = StoreUnavailableError("the disk is full: make room")
+    for _ in range(3):
+        with pytest.raises(StoreUnavailableError, match="make room"):
+            source.token()
+        clock.advance(60)
+    assert (refresher.calls, store.load()) == ([], first_token())
+    store.fails.clear()
+    assert source.token() == store.load() == Token("access-1", "refresh-1")
+
+
+def test_meanwhile_a_token_that_lives_is_used_by_all_who_hold_no_401() -> None:
+    refresher, store = Refresher(), Able()
+    source = make_source(refresher, store=store)
+    store.fails["ensure_can_save"] = StoreUnavailableError("full")
+    old = source.token()
+    with pytest.raises(StoreUnavailableError):
+        source.reject(old, DATA)
+    assert source.token() is old
+    assert refresher.calls == []
+
+
+def test_a_token_without_a_refresh_token_has_nothing_to_lose() -> None:
+    store, _clock, (source,) = fleet(Refresher())
+    store.save(Token("access-0", issued_at=START, expires_at=START + 3600))
+    store.fails["ensure_can_save"] = StoreUnavailableError("full")
+    assert source.token().access_token == "access-1"
+    assert store.checks == 0
+
+
+def test_once_a_token_is_in_memory_only_nothing_more_can_be_lost() -> None:
+    """Refreshing goes on, and each time saving is tried again."""
+    store, refresher = Able(), Refresher()
+    source = make_source(refresher, store=store)
+    store.fails["save"] = StoreUnavailableError("full")
+    token = source.refresh(source.token())  # what could be saved a moment ago cannot be saved now
+    assert store.checks == 1
+    store.fails["ensure_can_save"] = StoreUnavailableError("full")
+    assert source.refresh(token).access_token == "access-2"
+    assert (store.checks, len(refresher.calls)) == (1, 2)
