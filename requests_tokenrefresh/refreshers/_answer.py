@@ -14,9 +14,9 @@ from .._errors import LoginRequiredError, RefreshFailedError
 from .._expiry import http_date
 from .._token import Token, read_reply
 from ._body import fields_in, renamed
-from ._dialects import blames_another, may_refuse, refuses, spelled
+from ._dialects import blames_another, may_refuse, refuses
 from ._quote import Secrets
-from ._said import Said, said_in
+from ._said import Said, said_in, spelled
 
 Refused: TypeAlias = Collection[int | str] | Callable[[requests.Response], object]
 """What ends a login: HTTP statuses and error codes, or a function that is true of such a

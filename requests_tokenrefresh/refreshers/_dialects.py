@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ._said import Said
+from ._said import Said, spelled
 
 
 class Dialect(NamedTuple):
@@ -32,9 +32,9 @@ class Dialect(NamedTuple):
 _REFRESH_TOKEN = r"refresh[\s_-]?tokens?"
 _IS = r"\W+((you|provided|supplied|given|is|are|was|has|have|been|already|either)\W+)*"
 _DEAD = (
-    "(invalid|expired|revoked|unknown(?! error)|incorrect|inactive|malformed|reused|already used"
-    "|blacklisted|blocklisted|rotated|no longer valid|unrecogni[sz]ed|does not exist"
-    "|(not|could not be) (valid|found|active|recogni[sz]ed))"
+    "(invalid(?! (client|request))|expired|revoked|unknown(?! error)|incorrect|inactive|malformed"
+    "|blacklisted|blocklisted|rotated|reused?|((?<=already )|(?<=been ))used|no longer valid"
+    "|unrecogni[sz]ed|does not exist|(not|could not be) (valid|found|active|recogni[sz]ed))"
 )
 
 DIALECTS = (
@@ -57,8 +57,7 @@ DIALECTS = (
     Dialect("Authlib, Twitch", words=rf"\b({_DEAD}|bad)\W+(the )?{_REFRESH_TOKEN}"),
     Dialect("Atlassian, Cognito, LinkedIn, Passport", words=rf"{_REFRESH_TOKEN}{_IS}{_DEAD}\b"),
     Dialect("Zoom", words=r"^invalid token\W*$"),
-    Dialect("simplejwt", words=r"^token is (invalid|blacklisted)"),
-    Dialect("Flask-JWT-Extended", words=r"^token has (expired|been revoked)", status=401),
+    Dialect("Express, simplejwt", words=rf"^(the )?(jwt|token)( is| has| was)?( been)? {_DEAD}\b"),
     Dialect("Flask-JWT-Extended", words=r"^signature verification failed", status=422),
 )
 
@@ -83,7 +82,7 @@ def refuses(said: Said, status: int) -> bool:
     """
     if not may_refuse(status) or blames_another(said):
         return False
-    return any(_says(dialect, said, status) for dialect in DIALECTS)
+    return any(says(dialect, said, status) for dialect in DIALECTS)
 
 
 def may_refuse(status: int) -> bool:
@@ -96,15 +95,8 @@ def blames_another(said: Said) -> bool:
     return any(_OTHERWISE.fullmatch(spelled(code)) for code in said.codes)
 
 
-def spelled(code: str) -> str:
-    """Return *code* as patterns spell it: ``InvalidGrantException``, ``INVALID-GRANT`` and
-    ``com.example#invalid_grant`` are ``invalid_grant``."""
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", code.rpartition("#")[2])
-    bare = re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
-    return re.sub(r"_(error|exception)$", "", bare)
-
-
-def _says(dialect: Dialect, said: Said, status: int) -> bool:
+def says(dialect: Dialect, said: Said, status: int) -> bool:
+    """Return whether *said* is what *dialect* has for the end of a login."""
     if dialect.status not in (0, status):
         return False
     if dialect.code and not any(re.fullmatch(dialect.code, spelled(it)) for it in said.names):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 # Facebook, Fitbit, Flask-JWT-Extended, Google, Passport, Supabase, WeChat, Zoom; spelled without
 # `_` and in small letters.
 _CODES = ("error", "code", "errorcode", "errcode", "errortype", "type", "status", "suberror")
-_SELDOM = ("status", "type")  # "error" and the like; a code if it looks like one
+_SELDOM = ("status", "type")  # a code only if it looks like one
 _WORDS = (
     "errordescription",
     "message",
@@ -53,11 +54,19 @@ def said_in(fields: Mapping[str, Any], status: int = 0) -> Said:
     return Said(tuple(codes), tuple(texts))
 
 
+def spelled(code: str) -> str:
+    """Return *code* as patterns spell it: ``InvalidGrantException``, ``INVALID-GRANT`` and
+    ``com.example#invalid_grant`` are ``invalid_grant``."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", code.rpartition("#")[2])
+    bare = re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
+    return re.sub(r"_(error|exception)$", "", bare)
+
+
 def _found(fields: Mapping[str, Any], status: int, depth: int) -> Iterator[tuple[bool, str]]:
     by_name = {str(name).replace("_", "").lower(): value for name, value in fields.items()}
     for name in _CODES:
         value = by_name.get(name)
-        if isinstance(value, str) and value and (name not in _SELDOM or "_" in value):
+        if isinstance(value, str) and value and _may_be_code(name, value):
             yield not _is_prose(value), value[:_LONGEST]
         elif isinstance(value, int) and 99 < value < 10**9 and value != status:
             yield True, str(value)
@@ -73,6 +82,11 @@ def _found(fields: Mapping[str, Any], status: int, depth: int) -> Iterator[tuple
             if isinstance(nested, Mapping):
                 yield from _found(nested, status, depth + 1)
                 yield from _of_a_field(nested)
+
+
+def _may_be_code(name: str, value: str) -> bool:
+    """``"status": "error"`` is none, nor is ``"type": "about:blank"``."""
+    return name not in _SELDOM or ("_" in spelled(value) and ":" not in value)
 
 
 def _of_a_field(error: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
