@@ -22,6 +22,7 @@ from requests_tokenrefresh import (
     Token,
 )
 from requests_tokenrefresh.refreshers._answer import Answer, answer_in
+from requests_tokenrefresh.refreshers._quote import Secrets
 from tests.fuzzing.telling import REFRESH, no_secret_told, shown
 from tests.support.examples import few
 from tests.support.servers import RawServer, read_request
@@ -154,7 +155,13 @@ class Saying:
     def ask(self, question: Any, *, auth: Any) -> Answer:
         request = requests.Request("POST", "https://a/", question.headers, data=question.body)
         self.response.request = auth(request.prepare())
-        return answer_in(self.response, endpoint="https://a/", asked_at=NOW, now=NOW)
+        return answer_in(
+            self.response,
+            endpoint="https://a/",
+            asked_at=NOW,
+            now=NOW,
+            secrets=Secrets.of(self.response.request),
+        )
 
 
 @few(150)

@@ -274,7 +274,7 @@ def test_a_server_in_trouble_cannot_end_the_login(endpoint):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        ({"code": 400, "message": "TOKEN_EXPIRED"}, "TOKEN_EXPIRED"),
+        ({"code": 400, "message": "QUOTA_EXCEEDED"}, "QUOTA_EXCEEDED"),
         (["invalid_grant"], "an error without a code"),
         (7, "an error without a code"),
     ],
