@@ -122,6 +122,8 @@ _REJECTIONS = {
     "/behind-basic": _rejection(401, 'Basic realm="api"'),
     "/behind-session": _rejection(403, code="token_not_valid"),
     "/says-498": _rejection(498),
+    "/redirects": Reply(302, headers=[("Location", "/login?next=/redirects")]),
+    "/says-ok": Reply.json({"ok": False, "error": "expired"}),
 }
 
 
