@@ -48,12 +48,12 @@ class JSONRefresh:
         refused: The statuses that end the login; all others are worth another attempt.
         json: Further fields to send.
         auth: What else authenticates the request: a `requests` `AuthBase`, or a function like one.
-        headers, timeout, deadline, max_reply_bytes, verify, cert, proxies, clock: As in
+        headers, timeout, deadline, max_reply_bytes, verify, cert, proxies, insecure, clock: As in
             `RefreshTokenGrant`.
 
     Raises:
         TypeError, ValueError: An argument makes no sense; the message says what to pass.
-        InsecureTransportError: *url* is plain http to another machine.
+        InsecureTransportError: *url* is plain http to another machine, and not *insecure*.
     """
 
     def __init__(
@@ -75,10 +75,12 @@ class JSONRefresh:
         verify: bool | str | None = None,
         cert: str | tuple[str, str] | None = None,
         proxies: Mapping[str, str] | None = None,
+        insecure: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._endpoint = TokenEndpoint(
             url,
+            insecure=insecure,
             headers=headers,
             timeout=timeout,
             deadline=deadline,
