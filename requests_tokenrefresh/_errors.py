@@ -64,10 +64,10 @@ class LoginRequiredError(TokenRefreshError, requests.HTTPError):
     Attributes:
         reason: One word for programs: ``invalid_grant`` (the token endpoint refused the refresh
             token), ``no_refresh_token`` (there is nothing to refresh with), ``no_token`` (nobody
-            has logged in yet), ``trial_refused`` (a new token was refused wherever it was tried,
-            and ``when_trial_refused="log_out"`` was chosen), ``logged_out`` (`logout()` was
-            called), ``logged_out_elsewhere`` (the shared store has been emptied by another
-            process), or a word of the refresher's own.
+            has logged in yet), ``trial_refused`` (with ``when_trial_refused="log_out"``: a new
+            token was refused wherever it was tried), ``logged_out`` (`logout()` was called),
+            ``logged_out_elsewhere`` (the shared store has been emptied by another process), or a
+            word of the refresher's own.
         status, code, said: As in `RefreshFailedError`.
         response: Always a 401: the one this caller was answered, or one made here if
             nothing was sent.
@@ -90,6 +90,15 @@ class LoginRequiredError(TokenRefreshError, requests.HTTPError):
         self.status = status
         self.code = code
         self.said = said
+
+
+def trial_refused() -> LoginRequiredError:
+    """Return what ends a login whose new token is refused by all who were asked."""
+    return LoginRequiredError(
+        "the refresh gave a new token, and it was refused wherever it was tried; "
+        "call login() with a new token",
+        reason="trial_refused",
+    )
 
 
 class RefreshFailedError(TokenRefreshError):

@@ -118,6 +118,8 @@ class Renewal:
         """Adopt what a sibling has left in the store already, without queueing for the lock."""
         if not self._store.shared or self._flights.login.unsaved is not None:
             return False
+        if self._kept.in_turn is not None:
+            return False  # its flight was displaced, and it has yet to put right what it writes
         try:
             stored = self._kept.load()
         except StoreDataLostError:

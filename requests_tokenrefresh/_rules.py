@@ -307,7 +307,7 @@ def _resolved(login: Login, what: What, held: Held | None, now: Now) -> tuple[Lo
     if row.then is LOOK:
         return _look(after, now)
     if row.then not in (FLY, FLY_OR_GO):
-        return after, Step(row.then, row.when[0] if row.when else NEW_TOO)
+        return after, Step(row.then, _why(row) if row.then is OWN else "")
     if after.flight is not None:
         return after, Step(WAIT)
     if not after.pauses(now):
@@ -315,6 +315,10 @@ def _resolved(login: Login, what: What, held: Held | None, now: Now) -> tuple[Lo
     if row.then is FLY_OR_GO and after.has_live_token(now):
         return _after_the_pause(after, now), Step(GO)
     return after, Step(FAIL)
+
+
+def _why(row: Row) -> str:
+    return next((name for name in row.when if name in (ITS_HABIT, IN_VAIN, IN_DOUBT)), NEW_TOO)
 
 
 def _look(login: Login, now: Now) -> tuple[Login, Step]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import hashlib
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 import click
 
+from .._backoff import LONGEST_SAID
 from .._expiry import jwt_claims
 from .._token import Token, read_login
 from ..stores import FileTokenStore
@@ -22,20 +24,30 @@ _LOCK_TIMEOUT = 30.0  # seconds
 _LARGEST_REPLY = 1 << 20  # bytes
 
 
-def _opened(ctx: click.Context, option: click.Parameter, path: str) -> FileTokenStore:
-    try:
-        return FileTokenStore(path)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+def store_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give *command* the options that say which token file is meant, and the `store` of it."""
 
+    @click.option(
+        "--store",
+        "path",
+        required=True,
+        metavar="FILE",
+        help="The token file. It is created with mode 0600, and refused if others can read it.",
+    )
+    @click.option(
+        "--no-private",
+        is_flag=True,
+        help="Take the token file though others can read it, or it is theirs: a mounted secret.",
+    )
+    @functools.wraps(command)
+    def with_store(path: str, no_private: bool, **options: Any) -> None:
+        try:
+            store = FileTokenStore(path, private=not no_private)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--store") from None
+        command(store=store, **options)
 
-store_option = click.option(
-    "--store",
-    required=True,
-    metavar="FILE",
-    callback=_opened,
-    help="The token file. It is created with mode 0600, and refused if others can read it.",
-)
+    return with_store
 
 
 @click.command()
@@ -71,14 +83,18 @@ def status(store: FileTokenStore, as_json: bool) -> None:
     """Tell whose login is stored and when it expires. No part of a token is shown.
 
     The exit code is 3 if it is time to log in: there is no login, or its access token has expired
-    and there is no refresh token.
+    and there is no refresh token. It is 5 if the login cannot be refreshed, because the new token
+    could not be stored.
     """
     token = store.load()
     if token is None:
         fail(f"nobody has logged in: there is no {store.path}", LOGIN_REQUIRED)
-    facts = _facts(token, now=time.time())
+    now = time.time()
+    facts = {**_facts(token, now), "pause": _pause(store, now)}
     click.echo(json.dumps(facts, indent=2) if as_json else _described(facts))
-    if facts["expired"] and not facts["has_refresh_token"]:
+    if facts["has_refresh_token"]:
+        store.ensure_can_save()
+    elif facts["expired"]:
         fail("the login is over; log in again", LOGIN_REQUIRED)
 
 
@@ -123,6 +139,12 @@ def _facts(token: Token, now: float) -> dict[str, Any]:
     }
 
 
+def _pause(store: FileTokenStore, now: float) -> float | None:
+    """Return for how many seconds the token endpoint is not to be asked."""
+    until = store.load_pause()
+    return None if until is None or until <= now else round(min(until - now, LONGEST_SAID), 3)
+
+
 def _claims(token: Token) -> tuple[str, Mapping[str, Any]]:
     """Return the claims of the first JWT in *token*, and where they were; {} if there is none."""
     for name, text in (
@@ -145,11 +167,16 @@ def _described(facts: Mapping[str, Any]) -> str:
         "scope": facts["scope"],
         "expires": _expiry(facts["expires_at"], facts["expires_in"]),
         "refresh token": "yes" if facts["has_refresh_token"] else "no",
+        "pause": None if facts["pause"] is None else _resting(facts["pause"]),
         "fingerprint": f"{facts['fingerprint']} (SHA-256 of the access token)",
     }
     return "\n".join(
         f"{name + ':':<15}{_printable(value)}" for name, value in lines.items() if value is not None
     )
+
+
+def _resting(seconds: float) -> str:
+    return f"the token endpoint is not asked for {_duration(seconds)}, for it has failed"
 
 
 def _expiry(at: float | None, seconds: float | None) -> str:

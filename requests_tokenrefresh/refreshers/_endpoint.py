@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from ._client import Auth
 from ._early import is_early
 from ._exchange import OneExchange
 from ._quote import Secrets, name_of
+
+_log = logging.getLogger("requests_tokenrefresh")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class TokenEndpoint:
 
     Args:
         url: https, or http on the loopback; may have a query (RFC 6749 section 3.2).
+        insecure: It may be plain http to another machine, which is said at WARNING.
         headers: Sent with every request.
         timeout: Seconds to connect, and to wait for any one piece of the answer.
         deadline: Seconds for all of it.
@@ -48,13 +52,14 @@ class TokenEndpoint:
 
     Raises:
         TypeError, ValueError: An argument makes no sense.
-        InsecureTransportError: *url* is plain http to another machine.
+        InsecureTransportError: *url* is plain http to another machine, and not *insecure*.
     """
 
     def __init__(
         self,
         url: str,
         *,
+        insecure: bool,
         headers: Mapping[str, str] | None,
         timeout: tuple[float, float],
         deadline: float,
@@ -64,12 +69,18 @@ class TokenEndpoint:
         proxies: Mapping[str, str] | None,
         clock: Callable[[], float],
     ) -> None:
-        require_secure(url)
+        secure = require_secure(url, insecure=insecure)
         if "#" in url:
             raise ValueError(
                 "the token endpoint's URL has a fragment (RFC 6749 section 3.2): drop it"
             )
         self.name = name_of(url)
+        if not secure:
+            _log.warning(
+                "logins are refreshed at %s in plain http, and everybody on the way can read the "
+                "tokens",
+                self.name,
+            )
         self._url = url
         self._headers = _checked_headers(headers or {})
         if not isinstance(timeout, tuple) or len(timeout) != 2:

@@ -64,10 +64,12 @@ class _Grant:
         verify: bool | str | None = None,
         cert: str | tuple[str, str] | None = None,
         proxies: Mapping[str, str] | None = None,
+        insecure: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._endpoint = TokenEndpoint(
             token_url,
+            insecure=insecure,
             headers=headers,
             timeout=timeout,
             deadline=deadline,
@@ -155,11 +157,13 @@ class RefreshTokenGrant(_Grant):
         cert: Likewise: a client certificate (RFC 8705).
         proxies: Likewise. Those of the environment count as well, but not for plain http to the
             loopback.
+        insecure: Whether *token_url* may be plain http to another machine: for a network on which
+            everybody may read the tokens. Said once at WARNING.
         clock: Tells the epoch seconds.
 
     Raises:
         TypeError, ValueError: An argument makes no sense; the message says what to pass.
-        InsecureTransportError: *token_url* is plain http to another machine.
+        InsecureTransportError: *token_url* is plain http to another machine, and not *insecure*.
     """
 
     _sends = frozenset({"grant_type", "refresh_token", "scope"})
@@ -186,7 +190,7 @@ class ClientCredentialsGrant(_Grant):
     Raises:
         TypeError, ValueError: As there, or nothing authenticates the client: there is no
             *client_secret*, no *auth* and no *cert*.
-        InsecureTransportError: *token_url* is plain http to another machine.
+        InsecureTransportError: *token_url* is plain http to another machine, and not *insecure*.
     """
 
     unattended = True

@@ -49,12 +49,12 @@ class JSONRefresh:
             so at most such endpoints, unless it is about the client (``invalid_client``).
         json: Further fields to send.
         auth: What else authenticates the request: a `requests` `AuthBase`, or a function like one.
-        token_type, headers, timeout, deadline, max_reply_bytes, verify, cert, proxies, clock: As in
-            `RefreshTokenGrant`.
+        token_type, headers, timeout, deadline, max_reply_bytes, verify, cert, proxies, insecure, clock:
+            As in `RefreshTokenGrant`.
 
     Raises:
         TypeError, ValueError: An argument makes no sense; the message says what to pass.
-        InsecureTransportError: *url* is plain http to another machine.
+        InsecureTransportError: *url* is plain http to another machine, and not *insecure*.
     """
 
     def __init__(
@@ -77,10 +77,12 @@ class JSONRefresh:
         verify: bool | str | None = None,
         cert: str | tuple[str, str] | None = None,
         proxies: Mapping[str, str] | None = None,
+        insecure: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._endpoint = TokenEndpoint(
             url,
+            insecure=insecure,
             headers=headers,
             timeout=timeout,
             deadline=deadline,

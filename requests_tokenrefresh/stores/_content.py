@@ -1,8 +1,9 @@
-"""What a shared store keeps of a token: JSON, encrypted if a cipher is given."""
+"""What a shared store keeps of a token: JSON, encrypted if a cipher is given; and of a pause."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Protocol, runtime_checkable
 
 from .._errors import StoreContentError, TokenStoreError
@@ -86,6 +87,20 @@ def decode(content: bytes, where: str, cipher: Cipher | None, *, written_at: flo
             "it was left as it was: move it away and log in again"
         )
     return token
+
+
+def encode_moment(seconds: float) -> bytes:
+    """Return what to store of the end of a pause."""
+    return b"%r\n" % float(seconds)
+
+
+def decode_moment(content: bytes) -> float | None:
+    """Return what `encode_moment` was given; None if *content* is no finite number."""
+    try:
+        seconds = float(content)
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) else None
 
 
 def _decoded(content: bytes, cipher: Cipher | None, written_at: float) -> tuple[Token | None, str]:

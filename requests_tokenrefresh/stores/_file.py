@@ -1,36 +1,49 @@
 """`FileTokenStore`: a login in a file, shared by every process that opens the same path.
 
 The file is only ever replaced as a whole, so reading takes no lock. The lock is a second file
-beside it.
+beside it, and a pause a third.
 """
 
 from __future__ import annotations
 
 import functools
-import glob
 import os
-import shlex
-import stat
-import tempfile
-import time
-from contextlib import AbstractContextManager, suppress
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .._errors import TokenStoreError
 from .._token import Token
 from ._content import LARGEST, Cipher, check_cipher, decode, encode
+from ._file_draft import (
+    MOUNT_THE_FOLDER,
+    Draft,
+    refuse_irreplaceable,
+    remove_leftovers,
+    sync_folder,
+)
 from ._file_lock import file_lock
-from ._file_system import make_folder, os_errors_explained
+from ._file_pause import FilePause
+from ._file_privacy import (
+    MODE_TELLS_WHO_MAY_READ,
+    refuse_folder_that_shares,
+    refuse_unless_private,
+    refuse_unless_regular,
+    told_of,
+)
+from ._file_system import (
+    IN_THE_WAY,
+    NO_PERMISSION,
+    NO_ROOM,
+    make_folder,
+    open_at_once,
+    os_errors_explained,
+)
+from ._timeout import check_timeout
 
-# On Windows access lists decide, and the mode only repeats the read-only flag.
-_MODE_TELLS_WHO_MAY_READ = os.name == "posix"
-
-# Seconds after which a temporary file is taken for one that a killed process has left behind. A
-# writer that is slower than that finds its own gone: its save fails, and nothing is overwritten.
-_LEFT_BEHIND = 60.0
-
-_OTHERS_MAY_READ_OR_WRITE = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
+# Bytes of disk that the successor of a token may need more than it: a longer id_token, say.
+_ROOM_TO_GROW = 4096
 
 
 class FileTokenStore:
@@ -43,9 +56,16 @@ class FileTokenStore:
     The file is created with mode 0600, in folders that are created with 0700; the mode of a folder
     that exists is not changed. A file that belongs to somebody else, or that others can read or
     write, is refused (except on Windows, where the mode does not tell). If *path* is a symbolic
-    link, the file it points to is replaced, and the link stays. Beside the token stays an empty
-    file, with ``.lock`` added to the name: the lock. A process that is killed while it saves may
-    leave a third one, ``.NAME.????????.tmp``; a later `save` or `clear` removes it.
+    link, the file it points to is replaced, and the link stays.
+
+    Beside the token stays an empty file, with ``.lock`` added to the name: the lock; and one with
+    ``.pause``, as long as the token endpoint is not to be asked again. So the folder has to be one
+    for all who share the login: a file that is mounted by itself into a container is read, and
+    neither refreshed nor replaced. A process that is killed while it saves may leave a file
+    ``.NAME.????????.tmp``; a later `save` or `clear` removes it.
+
+    It can tell beforehand whether a token can be saved (`ChecksSaving`), and keeps a pause
+    (`KeepsPause`).
 
     Safe from any thread and process, and after a fork. Pickles as its path and its cipher, keys
     included.
@@ -54,9 +74,14 @@ class FileTokenStore:
         path: Of the token file, which need not exist yet; ``~`` is expanded, and a relative path
             counts from the current folder of this moment.
         cipher: Encrypts what the file holds; None to write it as it is.
+        private: Whether to refuse a file that is not this user's alone. False is for mounted
+            secrets, logins that several users share, and drives whose files have no mode of their
+            own. Then a file that is replaced keeps its group and mode, and others can wait for the
+            lock and see a pause.
 
     Attributes:
         path: The same, as an absolute `pathlib.Path`.
+        private: The same.
 
     Raises:
         TypeError: *path* is neither a str nor an `os.PathLike` of one.
@@ -65,16 +90,25 @@ class FileTokenStore:
 
     shared = True
 
-    def __init__(self, path: str | os.PathLike[str], *, cipher: Cipher | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        cipher: Cipher | None = None,
+        private: bool = True,
+    ) -> None:
         self.path = _absolute(path)
         self._cipher = check_cipher(cipher)
+        self.private = private
+        self._here = threading.local()  # .turn: of this thread, while it has the lock
 
     def __repr__(self) -> str:
-        return f"FileTokenStore({str(self.path)!r})"
+        return f"FileTokenStore({str(self.path)!r}{'' if self.private else ', private=False'})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Spelled out because a pathlib.Path does not unpickle in every version of Python.
-        return functools.partial(type(self), cipher=self._cipher), (str(self.path),)
+        again = functools.partial(type(self), cipher=self._cipher, private=self.private)
+        return again, (str(self.path),)
 
     def load(self) -> Token | None:
         """Return the stored token, or None if there is no such file.
@@ -84,7 +118,13 @@ class FileTokenStore:
             StoreContentError: It holds something else than a token. It is left as it was.
             TokenStoreError: It belongs to somebody else or is not private, or is no regular file.
         """
-        return self._load(_behind_links(self.path))
+        path = _behind_links(self.path)
+        token = self._load(path)
+        # A mounted secret is renewed by moving a link, and its old file is gone at once.
+        while token is None and path != (moved := _behind_links(self.path)):
+            path = moved
+            token = self._load(path)
+        return token
 
     def save(self, token: Token) -> None:
         """Replace the stored token: the file holds the old one or the new one, never half of it,
@@ -98,11 +138,11 @@ class FileTokenStore:
         path = _behind_links(self.path)
         content = encode(token, _called(path), self._cipher)
         self._load(path)
-        with os_errors_explained(f"cannot write {_called(path)}, which is as it was"):
-            make_folder(path.parent)
-            _replace(path, content)
-        _sync_folder(path.parent)
-        _remove_leftovers(path)
+        with self._changing("write", path):
+            self._draft(path, content).put_in_place()
+        _pause_of(path).end()
+        sync_folder(path.parent)
+        remove_leftovers(path)
 
     def clear(self) -> None:
         """Remove the file; no error if there is none.
@@ -113,12 +153,54 @@ class FileTokenStore:
         """
         path = _behind_links(self.path)
         if self._load(path) is not None:
-            with os_errors_explained(f"cannot remove {_called(path)}, which is as it was"):
+            with self._changing("remove", path):
                 path.unlink(missing_ok=True)
-            _sync_folder(path.parent)
-        _remove_leftovers(path)
+            sync_folder(path.parent)
+        _pause_of(path).end()
+        remove_leftovers(path)
 
-    def lock(self, timeout: float) -> AbstractContextManager[None]:
+    def ensure_can_save(self) -> None:
+        """Raise what `save` would, if it would. Nothing that is stored changes.
+
+        Inside `lock`, the room on the disk that was found is kept for a `save` in the same turn.
+
+        Raises:
+            StoreUnavailableError: The file could not be written: the disk is full, the folder
+                read-only or another's.
+            StoreContentError, TokenStoreError: As for `load`, or the file cannot be replaced: it is
+                mounted by itself, say.
+        """
+        path = _behind_links(self.path)
+        self._load(path)
+        refuse_irreplaceable(path)
+        with self._changing("write", path):
+            # Noise, as a file system that compresses would find room for zeros.
+            draft = self._draft(path, os.urandom(_size_of(path) + _ROOM_TO_GROW))
+        turn = self._turn()
+        if turn is None:
+            draft.discard()
+        else:
+            turn.draft = draft
+
+    def load_pause(self) -> float | None:
+        """Return the end of the pause, in epoch seconds; None if there is none.
+
+        Raises:
+            StoreUnavailableError: It cannot be read.
+        """
+        return _pause_of(_behind_links(self.path)).load()
+
+    def save_pause(self, until: float | None) -> None:
+        """Keep *until* as the end of the pause; None ends it.
+
+        Raises:
+            StoreUnavailableError: It cannot be written.
+        """
+        path = _behind_links(self.path)
+        _pause_of(path).save(until, like=self._model(path))
+
+    @contextmanager
+    def lock(self, timeout: float) -> Iterator[None]:
         """Hold the turn to refresh, among all threads and processes that open the same path.
 
         Waits at most *timeout* seconds to enter; 0 tries once. Not reentrant. The operating system
@@ -128,17 +210,120 @@ class FileTokenStore:
         Raises:
             StoreLockTimeoutError: Another thread or process held the lock all that time.
             StoreUnavailableError: The lock file cannot be opened, or its file system has no locks.
+            TokenStoreError: The token file belongs to somebody else or is not private, or is no
+                regular file. No lock file has been made.
             TypeError, ValueError: *timeout* is not a number of seconds that can be waited for.
         """
-        return file_lock(Path(f"{_behind_links(self.path)}.lock"), timeout)
+        check_timeout(timeout)
+        path = _behind_links(self.path)
+        # Or `sudo`, tried once and refused, would leave a lock that nobody else can open.
+        with _reading(path), suppress(FileNotFoundError):
+            self._refuse_unfit(path, path.stat())
+        mode = 0o600 if self.private else None
+        advice = functools.partial(self._advice, path)
+        with file_lock(Path(f"{path}.lock"), timeout, mode=mode, advice=advice):
+            self._here.turn = turn = _Turn()
+            try:
+                yield
+            finally:
+                self._here.turn = None
+                turn.end()
 
     def _load(self, path: Path) -> Token | None:
-        with os_errors_explained(f"cannot read {_called(path)}"):
+        with _reading(path):
             try:
-                content, written_at = _read(path)
+                with open(path, "rb", opener=open_at_once) as file:
+                    status = os.fstat(file.fileno())
+                    self._refuse_unfit(path, status)
+                    content = file.read(LARGEST + 1)
             except FileNotFoundError:
                 return None
-        return decode(content, _called(path), self._cipher, written_at=written_at)
+        return decode(content, _called(path), self._cipher, written_at=status.st_mtime)
+
+    def _refuse_unfit(self, path: Path, status: os.stat_result) -> None:
+        refuse_unless_regular(path, status)
+        if self.private:
+            refuse_unless_private(path, status)
+
+    @contextmanager
+    def _changing(self, verb: str, path: Path) -> Iterator[None]:
+        problem = f"cannot {verb} {_called(path)}, which is as it was"
+        with os_errors_explained(problem, functools.partial(self._advice, path)):
+            try:
+                yield
+            except OSError:
+                refuse_irreplaceable(path)  # that says more
+                raise
+
+    def _advice(self, path: Path, error: OSError) -> str:
+        """Return what can be done about *error*, which stands against changing *path*."""
+        if error.errno in NO_ROOM:
+            return "make room there, and try again"
+        if error.errno in IN_THE_WAY:
+            return MOUNT_THE_FOLDER
+        if error.errno in NO_PERMISSION:
+            return (
+                f"let this user write into {path.parent}; or, if the refresh token does not "
+                f"rotate, keep the login in memory: TokenSource(..., token={self!r}.load()) "
+                "without store="
+            )
+        return ""
+
+    def _draft(self, path: Path, content: bytes) -> Draft:
+        """Return a draft that holds *content*: one that this turn has kept, if that will do."""
+        make_folder(path.parent)
+        turn = self._turn()
+        kept = turn.take(path) if turn is not None else None
+        if kept is not None:
+            with suppress(OSError):  # it is too small, or somebody has removed it
+                kept.rewrite(content)
+                return kept
+        check = refuse_folder_that_shares if self.private else None
+        return Draft(path, content, like=self._model(path), check=check)
+
+    def _model(self, path: Path) -> os.stat_result | None:
+        """Return the status of the file whose group and mode a new one gets."""
+        if self.private or not MODE_TELLS_WHO_MAY_READ:
+            return None
+        try:
+            return path.stat()
+        except FileNotFoundError:
+            return None
+
+    def _turn(self) -> _Turn | None:
+        """Return the turn that this thread of this process is in."""
+        turn: _Turn | None = getattr(self._here, "turn", None)
+        return turn if turn is not None and turn.is_here else None
+
+
+class _Turn:
+    """One thread's time with the lock.
+
+    Attributes:
+        draft: Has the room on the disk for the token that this turn will save.
+    """
+
+    def __init__(self) -> None:
+        self.draft: Draft | None = None
+        self._process = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the process that has the lock, and not one forked from it."""
+        return os.getpid() == self._process
+
+    def take(self, path: Path) -> Draft | None:
+        """Return the draft for *path*, which is the caller's from now on."""
+        draft, self.draft = self.draft, None
+        if draft is None or draft.path == path:
+            return draft
+        draft.discard()
+        return None
+
+    def end(self) -> None:
+        """Give the room back."""
+        if self.draft is not None and self.is_here:
+            self.draft.discard()
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
@@ -169,71 +354,19 @@ def _called(path: Path) -> str:
     return f"the token file {path}"
 
 
-def _read(path: Path) -> tuple[bytes, float]:
-    """Return what the file holds, and when it was written, in epoch seconds."""
-    with open(path, "rb", opener=_open_at_once) as file:
-        status = os.fstat(file.fileno())
-        _refuse_unless_private(path, status)
-        return file.read(LARGEST + 1), status.st_mtime
+def _reading(path: Path) -> AbstractContextManager[None]:
+    def advice(error: OSError) -> str:
+        return told_of(path) if error.errno in NO_PERMISSION else ""
+
+    return os_errors_explained(f"cannot read {_called(path)}", advice)
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    # Opening a named pipe would otherwise wait for somebody to write to it.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+def _pause_of(path: Path) -> FilePause:
+    return FilePause(Path(f"{path}.pause"))
 
 
-def _refuse_unless_private(path: Path, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise TokenStoreError(f"{path} is not a regular file; pass the path of another one")
-    if not _MODE_TELLS_WHO_MAY_READ:
-        return
-    if status.st_uid != os.geteuid():
-        raise TokenStoreError(
-            f"the token file {path} belongs to another user (uid {status.st_uid}), who can read "
-            "and replace the login in it; pass the path of a file of your own"
-        )
-    if status.st_mode & _OTHERS_MAY_READ_OR_WRITE:
-        raise TokenStoreError(
-            f"the token file {path} can be read or written by other users "
-            f"(mode {stat.S_IMODE(status.st_mode):04o}); make it private: "
-            f"chmod 600 {shlex.quote(str(path))}"
-        )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    # 0600 from the first byte, under a name that is nobody else's: what a killed process leaves
-    # behind is in nobody's way, and `_remove_leftovers` knows it.
-    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+def _size_of(path: Path) -> int:
     try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(fd)  # or a crash after the rename may leave an empty file in its place
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the change of name survive a power failure as well, where the system can."""
-    # Windows opens no folders, and not every network file system syncs one. The change is made by
-    # now: an error would say that it was not.
-    with suppress(OSError):
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove what killed processes have left of a token that they were writing to *path*."""
-    # As `_replace` names them. Eight characters, so that those of "token.json.old" are not meant.
-    leftovers = path.parent.glob(f".{glob.escape(path.name)}.????????.tmp")
-    with suppress(OSError):  # one whose writer lives and was faster; the next save looks again
-        for leftover in leftovers:
-            if leftover.lstat().st_mtime < time.time() - _LEFT_BEHIND:
-                leftover.unlink()
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

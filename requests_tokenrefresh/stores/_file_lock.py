@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import os
+import shlex
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from .._errors import StoreLockTimeoutError
-from ._file_system import make_folder, os_errors_explained
+from ._file_system import (
+    NO_LOCKS,
+    NO_PERMISSION,
+    make_folder,
+    no_advice,
+    os_errors_explained,
+)
 from ._timeout import check_timeout
 
 # Seconds between two looks at a busy lock. A waiter enters half of it after the holder has left, in
@@ -18,15 +27,25 @@ _POLL_INTERVAL = 0.01
 
 
 @contextmanager
-def file_lock(path: Path, timeout: float) -> Iterator[None]:
+def file_lock(
+    path: Path,
+    timeout: float,
+    *,
+    mode: int | None = 0o600,
+    advice: Callable[[OSError], str] = no_advice,
+) -> Iterator[None]:
     """Hold the lock on the file *path*, among all threads and processes that open it.
 
-    The file and missing folders above it are created for this user alone. The file stays when the
-    lock is free: whoever had opened a deleted one would hold a lock that nobody else can see.
+    The file stays when the lock is free: whoever had opened a deleted one would hold a lock that
+    nobody else can see. Missing folders above it are created for this user alone.
 
     Waits at most *timeout* seconds to enter; 0 tries once. Not reentrant. The operating system
     frees the lock at the moment its holder dies. A child forked inside the context does not hold
     the lock, and leaving the context there does not free it.
+
+    Args:
+        mode: Of the file, if it is created; None: what the user's umask says.
+        advice: What can be done about an error that has nothing to do with locks.
 
     Raises:
         StoreLockTimeoutError: Another thread or process held the lock all that time.
@@ -34,7 +53,7 @@ def file_lock(path: Path, timeout: float) -> Iterator[None]:
         TypeError, ValueError: *timeout* is not a number of seconds that can be waited for.
     """
     check_timeout(timeout)
-    turn = _acquire(path, timeout)
+    turn = _acquire(path, timeout, mode, advice)
     try:
         yield
     finally:
@@ -42,18 +61,32 @@ def file_lock(path: Path, timeout: float) -> Iterator[None]:
             turn.release()
 
 
-def _acquire(path: Path, timeout: float) -> FileLock:
+def _acquire(
+    path: Path, timeout: float, mode: int | None, advice: Callable[[OSError], str]
+) -> FileLock:
     # A new object each time: filelock lets the same one in again, and with it another thread.
-    turn = FileLock(
+    new_lock = FileLock if mode is None else functools.partial(FileLock, mode=mode)
+    turn = new_lock(
         path,
         timeout=timeout,
-        mode=0o600,
         poll_interval=_POLL_INTERVAL,
         # Windows would delete the file, and a system without flock be given a soft lock, which
         # outlives a holder that is killed.
         preserve_lock_file=True,
     )
-    with os_errors_explained(f"cannot lock {path}"):
+
+    def what_next(error: OSError) -> str:
+        if error.errno in NO_LOCKS:
+            return (
+                "its file system has no locks: keep the login on a disk of this machine, or in a "
+                "RedisTokenStore or SQLTokenStore"
+            )
+        if error.errno in NO_PERMISSION and _belongs_to_another(path):
+            rm = f"sudo rm {shlex.quote(str(path))}"
+            return f"another user has made it, and nothing is in it; remove it: {rm}"
+        return advice(error)
+
+    with os_errors_explained(f"cannot lock {path}", what_next):
         make_folder(path.parent)
         try:
             turn.acquire()
@@ -62,3 +95,10 @@ def _acquire(path: Path, timeout: float) -> FileLock:
                 f"another thread or process held {path} for {timeout:g} s; try again"
             ) from error
     return turn
+
+
+def _belongs_to_another(path: Path) -> bool:
+    try:
+        return hasattr(os, "geteuid") and path.stat().st_uid != os.geteuid()
+    except OSError:
+        return False

@@ -22,6 +22,7 @@ from .._errors import StoreLockTimeoutError, StoreUnavailableError
 from .._token import Token
 from ._content import Cipher, check_cipher, decode, encode
 from ._file_lock import file_lock
+from ._file_pause import FilePause
 
 # Seconds that one access may take another process, which may be asking its user for a password.
 _ACCESS_TIMEOUT = 30.0
@@ -48,7 +49,7 @@ class KeyringTokenStore:
     On macOS, and with the files of keyrings.alt, a process killed at the moment of a save may leave
     no entry. The locks are empty files in the user's folder for state (on Linux
     ``~/.local/state/requests-tokenrefresh``), so all processes have to run as the same user, with
-    the same home.
+    the same home. It keeps a pause (`KeepsPause`) there as well.
 
     Safe from any thread and process, and, if the backend is, after a fork. Pickles as its service,
     account and cipher, keys included.
@@ -74,7 +75,10 @@ class KeyringTokenStore:
         self.service = _checked("service", service)
         self.account = _checked("account", account)
         self._cipher = check_cipher(cipher)
+        login = hashlib.sha256(json.dumps([service, account]).encode()).hexdigest()[:32]
         self._locks = _folder_of_locks()
+        self._turn = self._locks / f"keyring-{login}.lock"
+        self._pause = FilePause(self._locks / f"keyring-{login}.pause")
         self._called = f"the keyring entry of {account!r} for {service!r}"
 
     def __repr__(self) -> str:
@@ -110,6 +114,7 @@ class KeyringTokenStore:
             # Not every backend tells when it has not: KWallet, or the null one.
             if self._ask(problem, "get_password") != entry:
                 raise StoreUnavailableError(f"{problem}: it has not been kept; {_ADVICE}")
+            self._pause.end()
 
     def clear(self) -> None:
         """Remove the entry; no error if there is none.
@@ -119,14 +124,25 @@ class KeyringTokenStore:
             StoreContentError: The entry holds something else than a token. It is left as it was.
         """
         with self._access():
-            if self._load() is None:
-                return
-            problem = f"cannot remove {self._called}"
-            try:
-                self._ask(problem, "delete_password")
-            except StoreUnavailableError:
-                if self._ask(problem, "get_password") is not None:
-                    raise  # else another program was faster
+            if self._load() is not None:
+                self._remove()
+            self._pause.end()
+
+    def load_pause(self) -> float | None:
+        """Return the end of the pause, in epoch seconds; None if there is none.
+
+        Raises:
+            StoreUnavailableError: It cannot be read.
+        """
+        return self._pause.load()
+
+    def save_pause(self, until: float | None) -> None:
+        """Keep *until* as the end of the pause; None ends it.
+
+        Raises:
+            StoreUnavailableError: It cannot be written.
+        """
+        self._pause.save(until)
 
     def lock(self, timeout: float) -> AbstractContextManager[None]:
         """Hold the turn to refresh, among all threads and processes of this user.
@@ -139,8 +155,7 @@ class KeyringTokenStore:
             StoreUnavailableError: The lock file cannot be opened, or its file system has no locks.
             TypeError, ValueError: *timeout* is not a number of seconds that can be waited for.
         """
-        login = hashlib.sha256(json.dumps([self.service, self.account]).encode())
-        return file_lock(self._locks / f"keyring-{login.hexdigest()[:32]}.lock", timeout)
+        return file_lock(self._turn, timeout)
 
     @contextmanager
     def _access(self) -> Iterator[None]:
@@ -160,6 +175,14 @@ class KeyringTokenStore:
         if entry is None:
             return None
         return decode(self._content(entry), self._called, self._cipher, written_at=0)
+
+    def _remove(self) -> None:
+        problem = f"cannot remove {self._called}"
+        try:
+            self._ask(problem, "delete_password")
+        except StoreUnavailableError:
+            if self._ask(problem, "get_password") is not None:
+                raise  # else another program was faster
 
     def _entry(self, content: bytes) -> str:
         # A keyring holds text, and what a cipher returns may be none.

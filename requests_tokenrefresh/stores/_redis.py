@@ -15,7 +15,7 @@ from .._errors import (
     StoreUnavailableError,
 )
 from .._token import Token
-from ._content import Cipher, check_cipher, decode, encode
+from ._content import Cipher, check_cipher, decode, decode_moment, encode, encode_moment
 from ._redis_lock import NUMBERS, RedisLock, Turn
 from ._redis_server import RedisClient, RedisServer, Script
 from ._secret import Secret
@@ -38,12 +38,44 @@ if fence and number('fence') > fence then
 end
 local version = math.max(next_number('version'), seen + 1)
 redis.call('HSET', KEYS[1], 'version', version, 'fence', fence or next_number('fence'))
+redis.call('HDEL', KEYS[1], 'pause')
 if token then
     redis.call('HSET', KEYS[1], 'token', token)
 else
     redis.call('HDEL', KEYS[1], 'token')
 end
 return version
+"""
+)
+
+# Whether the turn is still the last one; and the write finds out whether the server takes any.
+_CHECK = Script(
+    NUMBERS
+    + """
+local fence, last = tonumber(ARGV[1]), number('fence')
+if fence and last > fence then
+    return 0
+end
+redis.call('HSET', KEYS[1], 'fence', last)
+return 1
+"""
+)
+
+_READ_PAUSE = Script("return redis.call('HGET', KEYS[1], 'pause')")
+
+_WRITE_PAUSE = Script(
+    NUMBERS
+    + """
+local fence, pause = tonumber(ARGV[1]), ARGV[2]
+if fence and number('fence') > fence then
+    return 0
+end
+if pause then
+    redis.call('HSET', KEYS[1], 'pause', pause)
+else
+    redis.call('HDEL', KEYS[1], 'pause')
+end
+return 1
 """
 )
 
@@ -58,7 +90,8 @@ class RedisTokenStore:
     ============================  ================================================================
     ``tokenrefresh:{KEY}``        a hash: ``token`` (as `FileTokenStore` writes it, encrypted if
                                   there is a cipher), ``version`` and ``fence`` (of the last write
-                                  and of the last turn). Stays, without ``token``, after `clear`.
+                                  and of the last turn), and a ``pause`` if there is one. Stays,
+                                  without ``token``, after `clear`.
     ``tokenrefresh:{KEY}:lock``   who holds the lock; expires after *lease* seconds
     ``tokenrefresh:{KEY}:wake``   a list of at most one item, for which waiters wait; expires too
     ============================  ================================================================
@@ -71,6 +104,9 @@ class RedisTokenStore:
 
     Safe from any thread, process and machine, and after a fork, as far as the client is. Pickles
     if it was made from a URL, with the password in it and the cipher's keys.
+
+    It can tell beforehand whether a token can be saved (`ChecksSaving`), and keeps a pause
+    (`KeepsPause`).
 
     A turn takes four commands (enter, load, save, leave), and one more in each third of *lease*; a
     turn that had to wait takes six, and two more each time that it looks whether the holder lives:
@@ -179,6 +215,39 @@ class RedisTokenStore:
         """Forget the stored token; no error if there is none. Otherwise as `save`."""
         self._write()
 
+    def ensure_can_save(self) -> None:
+        """Raise what `save` would, if it would. Nothing that is stored changes.
+
+        Raises:
+            StoreLockLostError: This thread is in a turn that is over, as for `save`.
+            StoreUnavailableError: Redis cannot be reached, or takes no writes.
+        """
+        problem = f"cannot write {self._where}"
+        if not self._server.run(problem, _CHECK, [self._name], self._fence()):
+            raise self._too_late(problem)
+
+    def load_pause(self) -> float | None:
+        """Return the end of the pause, in epoch seconds; None if there is none.
+
+        Raises:
+            StoreUnavailableError: Redis cannot be reached, or refuses.
+        """
+        problem = f"cannot read the pause in {self._where}"
+        pause = self._server.run(problem, _READ_PAUSE, [self._name])
+        return None if pause is None else decode_moment(pause)
+
+    def save_pause(self, until: float | None) -> None:
+        """Keep *until* as the end of the pause; None ends it.
+
+        Raises:
+            StoreLockLostError: This thread is in a turn that is over, as for `save`.
+            StoreUnavailableError: Redis cannot be reached, or refuses.
+        """
+        problem = f"cannot write the pause in {self._where}"
+        pause = [] if until is None else [encode_moment(until)]
+        if not self._server.run(problem, _WRITE_PAUSE, [self._name], self._fence(), *pause):
+            raise self._too_late(problem)
+
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
         """Hold the turn to refresh, among all that use the same key.
@@ -213,6 +282,17 @@ class RedisTokenStore:
         turn: Turn | None = getattr(self._here, "turn", None)
         return turn if turn is not None and turn.is_here else None
 
+    def _fence(self) -> str:
+        turn = self._turn()
+        return "" if turn is None else str(turn.fence)
+
+    @staticmethod
+    def _too_late(problem: str) -> StoreLockLostError:
+        return StoreLockLostError(
+            f"{problem}: the lock has passed to another while this holder was stalled, or "
+            "somebody has logged in or out since; load what is stored now"
+        )
+
     def _read(self) -> tuple[Token | None, int]:
         """Return what is stored, and its version; 0 if nobody has written one."""
         reply = self._server.run(f"cannot read {self._where}", _READ, [self._name])
@@ -232,13 +312,10 @@ class RedisTokenStore:
         turn = self._turn()
         if turn is None or not turn.has_loaded:
             self._read()  # what is no token is not overwritten
-        fence = "" if turn is None else str(turn.fence)
-        version = self._server.run(problem, _WRITE, [self._name], fence, str(self._seen), *content)
+        seen = str(self._seen)
+        version = self._server.run(problem, _WRITE, [self._name], self._fence(), seen, *content)
         if not version:
-            raise StoreLockLostError(
-                f"{problem}: the lock has passed to another while this holder was stalled, or "
-                "somebody has logged in or out since; load what is stored now"
-            )
+            raise self._too_late(problem)
         self._note(version)
         self._await_replicas(version)
 

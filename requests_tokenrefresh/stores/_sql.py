@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._errors import StoreDataLostError, StoreLockLostError, StoreUnavailableError
 from .._token import Token
@@ -28,14 +28,17 @@ if TYPE_CHECKING:
 
     from ._sql_rows import Row
 
+T = TypeVar("T")
+
 
 class SQLTokenStore:
     """Keeps the token in a table of PostgreSQL, MySQL, MariaDB or SQLite, by way of SQLAlchemy.
 
-    One row is one login: its `name`, what was made of the `token` (NULL after a logout), and a
-    `version`, which grows with each write. The table is created if it is missing; a user who may
-    not create tables can use one that exists, see `define_table`. Whoever can read the table, or
-    the file of an SQLite database, has the logins, unless there is a *cipher*.
+    One row is one login: its `name`, what was made of the `token` (NULL after a logout), a
+    `version`, which grows with each write, and a `pause` if there is one. The table is created if
+    it is missing; a user who may not create tables can use one that exists, see `define_table`.
+    Whoever can read the table, or the file of an SQLite database, has the logins, unless there is a
+    *cipher*.
 
     Every statement is a transaction of its own, on a connection from the engine's pool, so what
     you have not committed yourself is neither seen nor committed. A turn keeps one connection until
@@ -50,6 +53,9 @@ class SQLTokenStore:
     statements to several sessions, and the lock is nobody's: give this store the address behind it.
     On a cluster, the lock is that of one server: all have to use the same. SQLite has a lock file
     beside the database.
+
+    It can tell beforehand whether a token can be saved (`ChecksSaving`), and keeps a pause
+    (`KeepsPause`).
 
     Safe from any thread and process. In the child of a fork, an engine that a store uses starts
     with an empty pool. Made from a URL, it pickles, as the URL and the cipher, passwords and keys
@@ -169,6 +175,50 @@ class SQLTokenStore:
         """Forget the stored token: the row stays, without it. Otherwise as `save`."""
         self._write(None)
 
+    def ensure_can_save(self) -> None:
+        """Raise what `save` would, if it would. Nothing that is stored changes.
+
+        Raises:
+            StoreLockLostError: Inside a turn: since it last looked, somebody else has written.
+            StoreContentError: As `load`.
+            StoreUnavailableError: The database cannot be reached or written: it is a replica, say.
+                Inside a turn also if the connection that held the lock is gone.
+            TokenStoreError: The table may not be created or written.
+        """
+        seen = self._seen_here()
+        self._token_of(seen)  # raises if it is not ours to overwrite
+        problem = f"cannot write {self._where}"
+        if not self._ask(problem, lambda connection: self._row.touch(connection, seen)):
+            raise _too_late(problem)
+
+    def load_pause(self) -> float | None:
+        """Return the end of the pause, in epoch seconds; None if there is none.
+
+        Raises:
+            StoreUnavailableError: The database cannot be reached or read.
+            TokenStoreError: There is no table, and it may not be created or read.
+        """
+        return self._ask(f"cannot read the pause of {self._where}", self._row.read_pause)
+
+    def save_pause(self, until: float | None) -> None:
+        """Keep *until* as the end of the pause; None ends it.
+
+        Raises:
+            StoreLockLostError: Inside a turn: since it last looked, somebody else has written.
+            StoreUnavailableError, TokenStoreError: As for `save`.
+        """
+        problem = f"cannot write the pause of {self._where}"
+        turn = self._turns.get(get_ident())
+        seen = self._seen_here()
+
+        def pause(connection: sqlalchemy.Connection) -> Row | None:
+            return self._row.write_pause(connection, seen, until)
+
+        if turn is not None:
+            turn.row = self._change_in(turn, problem, pause)
+        else:  # if another row is there by now, whoever wrote it has ended any pause
+            self._database.run(problem, lambda: self._database.on_any(pause))
+
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
         """Hold the turn to refresh, among all who use the same table and name.
@@ -210,17 +260,29 @@ class SQLTokenStore:
             return _Turn(connection, stack.pop_all().close)
 
     def _look(self) -> Row:
-        problem = f"cannot read {self._where}"
+        row = self._ask(f"cannot read {self._where}", self._row.read)
+        turn = self._turns.get(get_ident())
+        if turn is not None:
+            turn.row = row
+        return row
+
+    def _seen_here(self) -> Row:
+        """Return the row as this turn has seen it, or as it is."""
+        turn = self._turns.get(get_ident())
+        return (turn and turn.row) or self._look()
+
+    def _ask(self, problem: str, work: Callable[[sqlalchemy.Connection], T]) -> T:
+        """Return what *work* returns, which changes nothing; in a turn, only if that has its lock
+        still."""
         turn = self._turns.get(get_ident())
         if turn is None:
-            return self._database.run(problem, lambda: self._database.on_any(self._row.read))
+            return self._database.run(problem, lambda: self._database.on_any(work))
         if turn.connection.invalidated:
             raise StoreUnavailableError(
                 f"{problem}: the connection that held the lock is gone, and the lock with it; "
                 "try again"
             )
-        turn.row = self._database.run_once(problem, lambda: self._row.read(turn.connection))
-        return turn.row
+        return self._database.run_once(problem, lambda: work(turn.connection))
 
     def _write(self, content: Secret | None) -> None:
         turn = self._turns.get(get_ident())
@@ -245,26 +307,31 @@ class SQLTokenStore:
 
     def _replace_in(self, turn: _Turn, content: Secret | None) -> Row:
         """Replace the row if it is the one that the turn has seen."""
-        seen = turn.row or self._look()
+        seen = self._seen_here()
         self._token_of(seen)  # raises if it is not ours to overwrite
         new = self._successor(seen, content)
 
-        def swap(connection: sqlalchemy.Connection) -> Row:
-            return self._row.swap(connection, seen, new)
+        def swap(connection: sqlalchemy.Connection) -> Row | None:
+            # It is new as well if the connection broke between write and answer.
+            return new if self._row.swap(connection, seen, new) == new else None
 
-        def attempt() -> Row:
+        turn.row = self._change_in(turn, f"cannot write {self._where}", swap)
+        return turn.row
+
+    def _change_in(
+        self, turn: _Turn, problem: str, change: Callable[[sqlalchemy.Connection], Row | None]
+    ) -> Row:
+        """Return the row that *change* returns: None is refused, as somebody else has written."""
+
+        def attempt() -> Row | None:
             if turn.connection.invalidated:
-                return self._database.on_any(swap)
-            return swap(turn.connection)
+                return self._database.on_any(change)
+            return change(turn.connection)
 
-        problem = f"cannot write {self._where}"
-        # It is new as well if the connection broke between write and answer.
-        if self._database.run(problem, attempt) != new:
-            raise StoreLockLostError(
-                f"{problem}: somebody else has written since this turn looked; nothing was written"
-            )
-        turn.row = new
-        return new
+        row = self._database.run(problem, attempt)
+        if row is None:
+            raise _too_late(problem)
+        return row
 
     def _successor(self, row: Row, content: Secret | None) -> Row:
         # A number that grows, also beyond those that were lost with the end of a database: so that
@@ -280,6 +347,12 @@ class SQLTokenStore:
     def _start_afresh(self) -> None:
         _left_to_the_parent.append((self._turns, self._database.start_afresh()))
         self._turns = {}
+
+
+def _too_late(problem: str) -> StoreLockLostError:
+    return StoreLockLostError(
+        f"{problem}: somebody else has written since this turn looked; nothing was written"
+    )
 
 
 @dataclass

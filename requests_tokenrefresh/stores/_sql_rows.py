@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Dialect,
+    Double,
     Executable,
     LargeBinary,
     MetaData,
@@ -48,6 +49,7 @@ class Row:
 
 
 ABSENT = Row(-1, None)
+_BEFORE_ALL = Row(0, None)  # a pause is kept, and nobody has logged in yet
 
 
 def define_table(metadata: MetaData, name: str, schema: str | None) -> Table:
@@ -66,6 +68,7 @@ def define_table(metadata: MetaData, name: str, schema: str | None) -> Table:
         # The length makes MySQL choose a type that holds it.
         Column("token", LargeBinary(LARGEST), nullable=True),
         Column("version", BigInteger, nullable=False),
+        Column("pause", Double, nullable=True),
         schema=schema,
         mysql_engine="InnoDB",
         mariadb_engine="InnoDB",
@@ -109,16 +112,52 @@ class LoginRow:
             )
         return found
 
-    def _swapped(self, connection: Connection, old: Row, new: Row) -> bool:
+    def touch(self, connection: Connection, row: Row) -> bool:
+        """Write *row* as it is, and return whether it is *row* still.
+
+        So a database that takes no writes says so, also if the row is absent.
+        """
+        return self._changed(connection, row, {"token": self._table.c.token})
+
+    def read_pause(self, connection: Connection) -> float | None:
+        """Return the end of the pause, in epoch seconds; None if there is none."""
         columns = self._table.c
-        values = {"token": new.content, "version": new.version}
+        query = select(columns.pause).where(columns.name == self._name)
+        pause: float | None = self._execute(connection, query).scalar()
+        connection.commit()
+        return pause
+
+    def write_pause(self, connection: Connection, row: Row, until: float | None) -> Row | None:
+        """Replace the end of the pause, if the row is *row* still. One that is absent begins.
+
+        Returns:
+            The row, whose version is the same; None if another has taken its place.
+        """
+        if row != ABSENT:
+            return row if self._changed(connection, row, {"pause": until}) else None
+        if until is None:
+            return row
+        first = {"name": self._name, "token": None, "version": _BEFORE_ALL.version, "pause": until}
+        return _BEFORE_ALL if self._inserted(connection, first) else None
+
+    def _changed(self, connection: Connection, row: Row, values: dict[str, Any]) -> bool:
+        # MySQL may count rows that it found, or only those that were not so before.
+        changed = self._updated(connection, row, values)
+        return changed or self.read(connection).version == row.version
+
+    def _updated(self, connection: Connection, row: Row, values: dict[str, Any]) -> bool:
+        columns = self._table.c
+        change = update(self._table).values(values)
+        change = change.where(columns.name == self._name, columns.version == row.version)
+        changed = self._execute(connection, change).rowcount
+        connection.commit()
+        return changed == 1
+
+    def _swapped(self, connection: Connection, old: Row, new: Row) -> bool:
+        values = {"token": new.content, "version": new.version, "pause": None}
         if old == ABSENT:
             return self._inserted(connection, {"name": self._name, **values})
-        replace = update(self._table).values(values)
-        replace = replace.where(columns.name == self._name, columns.version == old.version)
-        replaced = self._execute(connection, replace).rowcount
-        connection.commit()
-        return replaced == 1
+        return self._updated(connection, old, values)
 
     def _inserted(self, connection: Connection, values: dict[str, Any]) -> bool:
         try:

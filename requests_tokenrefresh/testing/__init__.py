@@ -7,7 +7,7 @@ except ImportError as error:
 
 # A failing assert shows its values in the files of a test suite; elsewhere pytest has to be told,
 # before the import.
-pytest.register_assert_rewrite(f"{__name__}._store_contract")
+pytest.register_assert_rewrite(f"{__name__}._store_contract", f"{__name__}._optional_contract")
 
 from ._fake_login import FakeTokenSource, fake_tokens  # noqa: E402 - see above
 from ._store_contract import TokenStoreContract  # noqa: E402 - see above

@@ -7,9 +7,9 @@ import os
 import traceback
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, cast
 
-from .. import Token, TokenStore
+from .. import ChecksSaving, KeepsPause, Token, TokenStore
 
 _PATIENCE = 60.0  # seconds
 _PATIENCE_WITH_EXIT = 5.0
@@ -79,6 +79,15 @@ class _Worker:
 
     def clear(self) -> None:
         self._store.clear()
+
+    def ensure_can_save(self) -> None:
+        cast("ChecksSaving", self._store).ensure_can_save()
+
+    def load_pause(self) -> float | None:
+        return cast("KeepsPause", self._store).load_pause()
+
+    def save_pause(self, until: float | None) -> None:
+        cast("KeepsPause", self._store).save_pause(until)
 
     def enter(self, timeout: float) -> None:
         self._turn.enter_context(self._store.lock(timeout))

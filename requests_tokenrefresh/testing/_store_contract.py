@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import pytest
 import requests
@@ -24,48 +24,21 @@ from .. import (
     TokenStore,
     TokenStoreError,
 )
+from ._contract_terms import (
+    NEW,
+    NEWER,
+    OLD,
+    OPERATIONS,
+    PATIENCE,
+    is_busy,
+    on_another_thread,
+)
+from ._optional_contract import OptionalContract
 from ._processes import OtherProcess
 from ._threads import run_together, start_together
 
-T = TypeVar("T")
 
-OLD = Token("old-access", refresh_token="old-refresh", issued_at=1_690_000_000.0)
-NEW = Token(
-    "new-access",
-    refresh_token="new-refresh",
-    token_type="JWT",
-    expires_at=1_700_003_600.5,
-    issued_at=1_700_000_000.25,
-    extra={"scope": "read write", "name": "Zoë ☃ 🔑", "nested": {"list": [1, None, True, 0.5]}},
-)
-NEWER = Token("newer-access", refresh_token="newer-refresh", issued_at=1_700_000_010.0)
-
-_PATIENCE = 60.0  # seconds that a lock is waited for where it must come free
-
-OPERATIONS: dict[str, Callable[[TokenStore], object]] = {
-    "load": lambda store: store.load(),
-    "save": lambda store: store.save(NEWER),
-    "clear": lambda store: store.clear(),
-    "lock": lambda store: store.lock(0).__enter__(),
-}
-
-
-def is_busy(store: TokenStore) -> bool:
-    """Whether somebody holds the lock."""
-    try:
-        with store.lock(0):
-            return False
-    except StoreLockTimeoutError:
-        return True
-
-
-def on_another_thread(work: Callable[[], T]) -> T:
-    """Return what *work* returns there, or raise what it raises."""
-    [outcome] = run_together(1, work, _PATIENCE)
-    return outcome.result()
-
-
-class TokenStoreContract:
+class TokenStoreContract(OptionalContract):
     """The tests that a token store has to pass. Derive a class from it, in a file of tests, whose
     fixture `store` returns the store::
 
@@ -74,7 +47,8 @@ class TokenStoreContract:
             def store(self, tmp_path):
                 return MyStore(tmp_path)
 
-    More is tested if the class has these fixtures as well:
+    What more a store can do is tested if it has the methods of `ChecksSaving` or `KeepsPause`; and
+    more is tested if the class has these fixtures as well:
 
     ``corrupt``
         A function that puts *content*, bytes of ASCII, where the store keeps its token. Tests that
@@ -205,7 +179,7 @@ class TokenStoreContract:
                 assert len(seen.access_token) in sizes
                 assert seen.refresh_token == seen.access_token
 
-        outcomes = run_together(4, lambda: read() if next(places) else write(), _PATIENCE)
+        outcomes = run_together(4, lambda: read() if next(places) else write(), PATIENCE)
         assert [outcome.error for outcome in outcomes] == [None] * 4
 
     # The lock
@@ -288,7 +262,7 @@ class TokenStoreContract:
         order: list[str] = []
 
         def wait_for_the_lock() -> None:
-            with store.lock(_PATIENCE):
+            with store.lock(PATIENCE):
                 order.append("waiter in")
 
         with store.lock(0):
@@ -296,7 +270,7 @@ class TokenStoreContract:
             with pytest.raises(StoreLockTimeoutError):
                 store.lock(0.05).__enter__()  # by now the waiter waits as well
             order.append("holder leaves")
-        assert [outcome.error for outcome in waiter.outcomes(_PATIENCE)] == [None]
+        assert [outcome.error for outcome in waiter.outcomes(PATIENCE)] == [None]
         assert order == ["holder leaves", "waiter in"]
 
     def test_eight_threads_take_turns_one_at_a_time(
@@ -310,12 +284,12 @@ class TokenStoreContract:
         def count() -> None:
             mine = next(stores)
             for _ in range(5):
-                with mine.lock(_PATIENCE):
+                with mine.lock(PATIENCE):
                     loaded = mine.load()
                     assert loaded is not None
                     mine.save(Token(str(int(loaded.access_token) + 1)))
 
-        outcomes = run_together(8, count, _PATIENCE)
+        outcomes = run_together(8, count, PATIENCE)
         assert [outcome.error for outcome in outcomes] == [None] * 8
         assert store.load() == Token("40")
 

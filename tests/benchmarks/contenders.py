@@ -20,12 +20,12 @@ Contender: TypeAlias = Callable[[Server, int], requests.Session]
 
 
 def this_package(
-    server: Server, connections: int, *, age: float = 0.0, told: bool = True, **options: Any
+    server: Server, connections: int, *, told: bool = True, **options: Any
 ) -> requests.Session:
     """Return a session with the adapter.
 
-    The first token is *age* seconds old, and unless the client is *told* their lifetime, nothing
-    but a 401 ends one. *options* are those of `TokenSource`.
+    Unless the client is *told* how long tokens live, nothing but a 401 ends one. *options* are
+    those of `TokenSource`.
     """
 
     def as_told(reply: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def this_package(
         assert old.refresh_token is not None
         return as_told(server.refresh(old.refresh_token))
 
-    first = Token.from_mapping(as_told(server.login()), received_at=time.time() - age)
+    first = Token.from_mapping(as_told(server.login()), received_at=time.time())
     tokens = TokenSource(refresh, origins=[server.url], token=first, **options)
     session = requests.Session()
     session.mount(server.url, TokenRefreshAdapter(tokens, pool_maxsize=connections))

@@ -123,6 +123,19 @@ def test_a_save_in_a_turn_that_has_not_loaded_looks_first(store, valkey):
         assert calls.of("evalsha") == [2]
 
 
+def test_to_make_sure_takes_one_command_and_so_does_a_pause(store, valkey):
+    store.ensure_can_save()
+    store.save_pause(1.0)
+    store.load_pause()
+    calls = Calls(valkey)
+    store.ensure_can_save()
+    assert calls.of("evalsha") == [1]
+    store.save_pause(1_700_000_000.125)
+    assert calls.of("evalsha") == [2]
+    assert store.load_pause() == 1_700_000_000.125
+    assert calls.of("evalsha", "eval") == [3, 0]
+
+
 def test_a_server_that_does_not_know_the_scripts_learns_each_once(store, valkey):
     for _ in range(2):
         with store.lock(0):
@@ -292,6 +305,23 @@ def test_a_holder_whose_lock_has_passed_to_another_writes_nothing(
             with pytest.raises(StoreLockLostError, match=r"\{reports\}.*has passed to another"):
                 store.save(OLD) if operation == "save" else store.clear()
     assert store.load() == NEW
+
+
+def test_a_holder_whose_lock_has_passed_to_another_learns_it_before_it_asks(store, sibling, valkey):
+    store.save(OLD)
+    with store.lock(0):
+        store.load()
+        store.ensure_can_save()
+        expire(valkey)
+        store.ensure_can_save()  # nobody has entered
+        with sibling.lock(0):
+            with pytest.raises(StoreLockLostError, match="has passed to another"):
+                store.ensure_can_save()
+            with pytest.raises(StoreLockLostError):
+                store.save_pause(1.0)
+            sibling.ensure_can_save()
+            assert sibling.load_pause() is None
+    assert store.load() == OLD
 
 
 def test_a_holder_whose_lock_has_passed_on_and_is_free_again_writes_nothing(store, sibling, valkey):

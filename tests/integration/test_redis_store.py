@@ -235,6 +235,9 @@ def use_everything(url: str) -> None:
     store.save(NEW)
     with store.lock(0):
         store.load()
+        store.load_pause()
+        store.save_pause(1.0)
+        store.ensure_can_save()
         with pytest.raises(StoreLockTimeoutError):
             store.lock(0.01).__enter__()
         store.clear()
@@ -280,6 +283,41 @@ def test_what_replicas_take_is_documented(guarded_valkey, short_patience):
     store = RedisTokenStore(url, key="reports", replicas=1)
     with pytest.raises(StoreUnavailableError, match="0 of 1 replicas have it"):
         store.save(NEW)
+
+
+# Whether it can be written, and a pause
+
+
+def test_a_replica_and_a_full_server_are_found_before_anything_is_written(valkey_server):
+    primary = valkey_server()
+    store = RedisTokenStore(primary.url, key="reports")
+    store.save(OLD)
+    primary.command("CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(StoreUnavailableError, match=r"cannot write .*refused .*OOM|OutOfMemory"):
+        store.ensure_can_save()
+    primary.command("CONFIG", "SET", "maxmemory", "0")
+    store.ensure_can_save()
+    replica = valkey_server(replica_of=primary)
+    behind = RedisTokenStore(replica.url, key="reports")
+    assert behind.load() == OLD
+    with pytest.raises(StoreUnavailableError, match=r"cannot write .*READONLY|ReadOnlyError"):
+        behind.ensure_can_save()
+    assert store.load() == OLD
+
+
+def test_a_pause_is_a_field_that_others_can_read(store, valkey):
+    store.save(OLD)
+    store.save_pause(1_700_000_000.125)
+    assert float(valkey.command("HGET", LOGIN, "pause")) == 1_700_000_000.125
+    store.save_pause(None)
+    assert valkey.command("HEXISTS", LOGIN, "pause") == 0
+
+
+@pytest.mark.parametrize("content", ["soon", "nan", "inf", ""])
+def test_a_pause_that_is_no_moment_is_none(store, valkey, content):
+    valkey.command("HSET", LOGIN, "pause", content)
+    assert store.load_pause() is None
+    assert store.load() is None
 
 
 # Lost data

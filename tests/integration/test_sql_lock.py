@@ -190,6 +190,9 @@ def test_a_turn_needs_one_connection(url):
         store.save(OLD)
         assert store.load() == OLD
         store.clear()
+        store.ensure_can_save()
+        store.save_pause(1.0)
+        assert store.load_pause() == 1.0
         [outcome] = run_together(1, store.load)
         assert isinstance(outcome.error, StoreUnavailableError)
         assert "no connection is free: QueuePool limit of size 1" in str(outcome.error)
@@ -246,6 +249,18 @@ def test_a_turn_without_its_lock_does_not_look(store, url):
         for _ in range(2):
             with pytest.raises(StoreUnavailableError, match="cannot read the login 'reports'"):
                 store.load()
+    assert store.load() == OLD
+
+
+def test_a_turn_without_its_lock_does_not_say_that_it_can_save(store, url):
+    with store.lock(0):
+        store.load()
+        end_all_connections(url)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError, match="cannot write the login 'reports'"):
+                store.ensure_can_save()
+            with pytest.raises(StoreUnavailableError, match="cannot read the pause"):
+                store.load_pause()
     assert store.load() == OLD
 
 

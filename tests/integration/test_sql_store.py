@@ -11,7 +11,9 @@ import sqlite3
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import nullcontext
 
+import pymysql
 import pytest
 import sqlalchemy as sa
 
@@ -19,16 +21,18 @@ from requests_tokenrefresh import (
     SQLTokenStore,
     StoreContentError,
     StoreDataLostError,
+    StoreLockLostError,
     StoreUnavailableError,
     Token,
     TokenStoreError,
 )
 from tests.support.server_process import reserve_port
-from tests.support.sql_logins import LOGINS, change_row, connected, statements, stored
+from tests.support.sql_logins import LOGINS, change_row, connected, once, statements, stored
 from tests.support.threads import run_together
 
 OLD = Token("old-access", "old-refresh", issued_at=1_690_000_000.0)
 NEW = Token("new-access", "new-refresh", issued_at=1_700_000_000.0)
+NEWER = Token("newer-access", "newer-refresh", issued_at=1_700_000_010.0)
 
 DATABASES = ["sqlite_url", "postgres", "mariadb"]
 
@@ -104,6 +108,18 @@ def test_a_save_without_a_look_in_its_turn_looks_first(store, engine):
         "UPDATE",
         "UPDATE",
     ]
+
+
+def test_to_make_sure_costs_one_statement_and_so_does_a_pause(store, engine, url):
+    store.save(OLD)
+    with store.lock(0):
+        store.load()
+        with statements(engine) as sent:
+            store.ensure_can_save()
+            store.load_pause()
+            store.save_pause(1_700_000_000.125)
+            store.save(NEW)
+    assert sent == ["UPDATE", "SELECT", "UPDATE", "UPDATE"]
 
 
 # Rows
@@ -261,6 +277,109 @@ def test_a_user_who_may_not_read_the_table_is_told_so(postgres):
     with pytest.raises(TokenStoreError, match="permission denied for table token_logins") as raised:
         theirs.load()
     assert not isinstance(raised.value, StoreUnavailableError)
+
+
+# Whether it can be written
+
+
+def read_only_sqlite(request: pytest.FixtureRequest) -> tuple[str, str]:
+    url: str = request.getfixturevalue("sqlite_url")
+    return url, url.replace("sqlite:///", "sqlite:///file:") + "?mode=ro&uri=true"
+
+
+def read_only_postgres(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """As a replica is; its locks work."""
+    url: str = request.getfixturevalue("postgres")
+    return url, url + "?options=-c%20default_transaction_read_only%3Don"
+
+
+def read_only_mariadb(request: pytest.FixtureRequest) -> tuple[str, str]:
+    url: str = request.getfixturevalue("mariadb")
+    with connected(url) as connection:
+        connection.exec_driver_sql("CREATE USER IF NOT EXISTS reader@127.0.0.1")
+        connection.exec_driver_sql("GRANT SELECT ON logins.* TO reader@127.0.0.1")
+    return url, url.replace("root@", "reader@")
+
+
+@pytest.mark.parametrize("place", [read_only_sqlite, read_only_postgres, read_only_mariadb])
+@pytest.mark.parametrize("is_in_turn", [True, False])
+def test_what_cannot_be_written_is_found_before_anything_is_asked(request, place, is_in_turn):
+    url, read_only = place(request)
+    SQLTokenStore(url, name="reports").save(OLD)
+    store = SQLTokenStore(read_only, name="reports")
+    assert store.load() == OLD
+    with store.lock(0) if is_in_turn else nullcontext():
+        with pytest.raises(TokenStoreError, match="cannot write the login 'reports'"):
+            store.ensure_can_save()
+        with pytest.raises(TokenStoreError, match="cannot write the pause of the login 'reports'"):
+            store.save_pause(1.0)
+    assert (store.load(), store.load_pause()) == (OLD, None)
+
+
+def test_a_server_that_counts_only_what_it_has_changed_is_understood(mariadb):
+    """As MySQL does unless the driver asks for another count, which SQLAlchemy sees to."""
+    address = sa.make_url(mariadb)
+
+    def connect() -> pymysql.Connection:
+        return pymysql.connect(
+            host=address.host, port=address.port, user=address.username, database=address.database
+        )
+
+    engine = sa.create_engine("mysql+pymysql://", creator=connect)
+    store = SQLTokenStore(engine, name="reports")
+    store.save(OLD)
+    with store.lock(0):
+        store.load()
+        store.ensure_can_save()
+        for _ in range(2):
+            store.save_pause(1.0)
+        store.save(NEW)
+    assert store.load() == NEW
+    engine.dispose()
+
+
+def test_a_login_that_is_no_token_is_not_one_to_save_over(store, url):
+    store.save(OLD)
+    change_row(url, token=b"null")
+    with pytest.raises(StoreContentError):
+        store.ensure_can_save()
+
+
+# A pause
+
+
+def test_a_pause_before_the_first_login_is_kept_and_is_no_login(store, url):
+    store.save_pause(None)
+    assert stored(url) == []
+    with store.lock(0):
+        assert store.load() is None
+        store.save_pause(1_700_000_000.125)
+        assert store.load() is None
+        store.save_pause(1_700_000_060.5)
+    assert SQLTokenStore(url, name="reports").load_pause() == 1_700_000_060.5
+    assert stored(url) == [("reports", None, 0)]
+    store.save(OLD)
+    assert (store.load(), store.load_pause()) == (OLD, None)
+
+
+def test_the_first_pause_gives_way_to_a_login_at_the_same_moment(url, engine):
+    store, sibling = (SQLTokenStore(it, name="reports") for it in (engine, url))
+    sibling.load()  # creates the table
+    once(engine, "before", "INSERT", lambda *_: sibling.save(OLD))
+    store.save_pause(1.0)
+    assert (store.load(), store.load_pause()) == (OLD, None)
+
+
+def test_a_turn_that_is_over_keeps_no_pause(store):
+    store.save(OLD)
+    with store.lock(0):
+        store.load()
+        run_together(1, lambda: store.save(NEWER))[0].result()
+        with pytest.raises(StoreLockLostError, match="nothing was written"):
+            store.save_pause(1.0)
+        with pytest.raises(StoreLockLostError):
+            store.ensure_can_save()
+    assert (store.load(), store.load_pause()) == (NEWER, None)
 
 
 # Lost

@@ -112,9 +112,11 @@ def connected(url: str) -> Iterator[sa.Connection]:
 
 
 def stored(url: str) -> list[tuple[Any, ...]]:
-    """Return the rows of the table."""
+    """Return name, token and version of each row of the table."""
+    columns = LOGINS.c
+    query = sa.select(columns.name, columns.token, columns.version)
     with connected(url) as connection:
-        return [tuple(row) for row in connection.execute(sa.select(LOGINS))]
+        return [tuple(row) for row in connection.execute(query)]
 
 
 def change_row(url: str, **values: Any) -> None:

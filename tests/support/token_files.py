@@ -27,6 +27,12 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
+def identity(path: Path) -> tuple[int, ...]:
+    """What is another if *path* has been replaced, or written to."""
+    status = path.stat()
+    return status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns
+
+
 def names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
@@ -41,6 +47,10 @@ def is_busy(store: FileTokenStore) -> bool:
 
 def save(store: FileTokenStore) -> None:
     store.save(NEW)
+
+
+def ensure_can_save(store: FileTokenStore) -> None:
+    store.ensure_can_save()
 
 
 def lock(store: FileTokenStore) -> None:

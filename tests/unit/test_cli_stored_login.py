@@ -14,6 +14,9 @@ from click.testing import Result
 from requests_tokenrefresh import FileTokenStore, Token
 from requests_tokenrefresh.cli.command import command
 from tests.support.cli_runner import cli_runner
+from tests.support.disks import disk
+
+__all__ = ["disk"]  # a fixture
 
 SECRETS = ("access-secret", "refresh-secret")
 
@@ -145,6 +148,7 @@ def test_status_json_has_the_same_for_programs(path):
         "expired": False,
         "has_refresh_token": True,
         "fingerprint": "894e01a8315f",
+        "pause": None,
     }
 
 
@@ -233,6 +237,57 @@ def test_a_token_that_is_still_good_needs_no_refresh_token_yet(path):
     assert told(result)["refresh token"] == "no"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-1.0, None),
+        (75.5, "the token endpoint is not asked for 1 min 15 s, for it has failed"),
+        (1e9, "the token endpoint is not asked for 1 h 0 min, for it has failed"),  # another clock
+    ],
+)
+def test_status_tells_of_a_pause(path, monkeypatch, seconds, words):
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
+    FileTokenStore(stored(path)).save_pause(1_700_000_000.0 + seconds)
+    result = run("status", "--store", path)
+    assert result.exit_code == 0
+    assert told(result).get("pause") == words
+    facts = json.loads(run("status", "--json", "--store", path).stdout)
+    assert facts["pause"] == (None if seconds < 0 else min(seconds, 3600))
+
+
+def test_login_ends_a_pause(path):
+    FileTokenStore(stored(path)).save_pause(time.time() + 60)
+    assert run("login", "--store", path, stdin='{"access_token": "new"}').exit_code == 0
+    assert FileTokenStore(path).load_pause() is None
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_status_tells_that_a_refreshed_login_could_not_be_stored(disk, options):
+    path = stored(disk.folder / "token.json")
+    disk.make_read_only()
+    result = run("status", *options, "--store", path)
+    assert result.exit_code == 5
+    assert result.stderr.startswith(f"Error: cannot write the token file {path}")
+    assert f"let this user write into {disk.folder}" in result.stderr
+    assert "fingerprint" in result.stdout
+
+
+def test_status_of_a_login_that_is_not_refreshed_needs_no_room(disk):
+    path = stored(disk.folder / "token.json", refresh_token=None)
+    disk.make_read_only()
+    assert run("status", "--store", path).exit_code == 0
+
+
+def test_login_says_the_same_and_leaves_the_login_that_is_there(disk):
+    path = stored(disk.folder / "token.json", access_token="old")
+    disk.mount(path)
+    result = run("login", "--store", path, stdin='{"access_token": "new"}')
+    assert result.exit_code == 5
+    assert "is mounted by itself, and cannot be replaced; mount the folder" in result.stderr
+    assert "new" not in result.output
+    assert FileTokenStore(path).load().access_token == "old"
+
+
 # -- all three -----------------------------------------------------------------------------------
 
 
@@ -244,6 +299,15 @@ def test_a_file_that_others_can_read_is_refused_as_it_is(path, name):
     assert result.exit_code == 5
     assert "chmod 600" in result.stderr
     assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]  # no lock either, which might be root's
+
+
+@pytest.mark.parametrize(("name", "output"), [("login", "in"), ("status", ""), ("logout", "out")])
+def test_a_file_that_others_can_read_can_be_taken_by_name(path, name, output):
+    stored(path).chmod(0o644)
+    result = run(name, "--store", path, "--no-private", stdin='{"access_token": "new"}')
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"Logged {output};" if output else "login:")
 
 
 @pytest.mark.parametrize("name", ["login", "logout", "status"])

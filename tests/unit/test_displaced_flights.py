@@ -241,6 +241,25 @@ def test_after_a_logout_that_superseded_the_leader_a_login_elsewhere_is_found() 
     assert source.token() == siblings()
 
 
+def test_nobody_adopts_what_a_displaced_leader_has_written_last() -> None:
+    store, moved_on = Store(), threading.Event()
+    leaders: list[Callers[Token]] = []
+
+    def refresh_the_newer() -> None:
+        store.after["load"] = store.before["lock"] = moved_on.set
+        leaders.append(start_together(1, lambda: source.refresh(source.token())))
+        assert moved_on.wait(10)
+
+    def log_in() -> None:
+        elsewhere(lambda: source.login("newer")).result()
+        store.after["save"] = refresh_the_newer
+
+    source = make_source(Refresher(lambda: store.before.update(save=log_in)), store=store)
+    assert source.refresh(source.token()).access_token == "access-2"
+    assert leaders[0].outcomes()[0].result().access_token == "access-2"
+    assert store.saved[-3:] == ["access-1", "newer", "access-2"]
+
+
 # -- a write of login() beside a leader, which outlasts the leader ----
 
 

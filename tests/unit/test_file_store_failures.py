@@ -91,11 +91,20 @@ def read_only(*args: object, **kwargs: object) -> None:
     raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
+def way_out(store: FileTokenStore) -> str:
+    """What an error says that has to do with permission."""
+    return (
+        f"; let this user write into {store.path.parent}; or, if the refresh token does not "
+        f"rotate, keep the login in memory: TokenSource(..., token={store!r}.load()) without store="
+    )
+
+
 def test_saving_to_a_read_only_file_system_leaves_the_token(store, path, monkeypatch):
     store.save(OLD)
     monkeypatch.setattr(tempfile, "mkstemp", read_only)
     message = f"cannot write the token file {path}, which is as it was: "
-    assert refusal(StoreUnavailableError, save, store) == message + os.strerror(errno.EROFS)
+    told = refusal(StoreUnavailableError, save, store)
+    assert told == message + os.strerror(errno.EROFS) + way_out(store)
     assert store.load() == OLD
 
 
@@ -103,9 +112,8 @@ def test_clearing_on_a_read_only_file_system_leaves_the_token(store, path, monke
     store.save(OLD)
     monkeypatch.setattr(Path, "unlink", read_only)
     message = f"cannot remove the token file {path}, which is as it was: "
-    assert refusal(StoreUnavailableError, FileTokenStore.clear, store) == message + os.strerror(
-        errno.EROFS
-    )
+    told = refusal(StoreUnavailableError, FileTokenStore.clear, store)
+    assert told == message + os.strerror(errno.EROFS) + way_out(store)
     assert store.load() == OLD
 
 
@@ -175,8 +183,22 @@ def test_a_busy_lock_is_looked_at_a_hundred_times_a_second(store, monkeypatch):
     assert max(naps) == 0.01
 
 
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EIO])
-def test_a_file_system_without_locks_is_not_a_busy_lock(store, path, monkeypatch, number):
+ELSEWHERE = (
+    "; its file system has no locks: keep the login on a disk of this machine, or in a "
+    "RedisTokenStore or SQLTokenStore"
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOLCK, ELSEWHERE),
+        (errno.ENOSYS, ELSEWHERE),
+        (errno.EOPNOTSUPP, ELSEWHERE),
+        (errno.EIO, ""),
+    ],
+)
+def test_a_file_system_without_locks_is_not_a_busy_lock(store, path, monkeypatch, number, advice):
     def refuse(fd: int, operation: int) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -184,7 +206,7 @@ def test_a_file_system_without_locks_is_not_a_busy_lock(store, path, monkeypatch
     monkeypatch.setattr(fcntl, "flock", refuse)
     assert (
         refusal(StoreUnavailableError, lock, store)
-        == f"cannot lock {path}.lock: {os.strerror(number)}"
+        == f"cannot lock {path}.lock: {os.strerror(number)}{advice}"
     )
     assert store.load() == OLD
 

@@ -14,7 +14,7 @@ from requests_tokenrefresh import (
     Token,
     TokenStoreError,
 )
-from requests_tokenrefresh.stores import _file
+from requests_tokenrefresh.stores import _file_privacy
 from tests.support.threads import run_together
 from tests.support.token_files import (
     NEW,
@@ -114,7 +114,7 @@ def test_a_file_of_somebody_else_is_refused(store, path, operation, monkeypatch)
 
 def test_where_the_mode_does_not_tell_it_is_not_asked(store, path, monkeypatch):
     """Windows says 0666 of every file that can be written."""
-    monkeypatch.setattr(_file, "_MODE_TELLS_WHO_MAY_READ", False)
+    monkeypatch.setattr(_file_privacy, "MODE_TELLS_WHO_MAY_READ", False)
     store.save(OLD)
     path.chmod(0o666)
     assert store.load() == OLD
@@ -190,7 +190,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
         told, _ = process.communicate(timeout=30)
     assert told == (
         f"{errno.EFBIG} cannot write the token file {path}, which is as it was: "
-        f"{os.strerror(errno.EFBIG)}\n"
+        f"{os.strerror(errno.EFBIG)}; make room there, and try again\n"
     )
     assert store.load() == OLD
     assert names(path.parent) == [path.name]

@@ -18,7 +18,11 @@ from requests_tokenrefresh._errors import (
     RefreshFailedError,
 )
 from requests_tokenrefresh._token import Token
-from requests_tokenrefresh.refreshers import ClientCredentialsGrant, RefreshTokenGrant
+from requests_tokenrefresh.refreshers import (
+    ClientCredentialsGrant,
+    JSONRefresh,
+    RefreshTokenGrant,
+)
 
 URL = "https://auth.example.com/oauth/token"
 OLD = Token("old-access-token", "old-refresh-token", extra={"scope": "before"})
@@ -393,3 +397,39 @@ def test_client_credentials_are_for_clients_that_authenticate():
     with pytest.raises(ValueError, match="pass client_id and client_secret, or auth=, or cert="):
         ClientCredentialsGrant(URL, client_id="reports")
     ClientCredentialsGrant(URL, auth=requests.auth.HTTPBasicAuth("id", "secret"))
+
+
+# -- Plain http ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("refresher", "reply"),
+    [
+        (RefreshTokenGrant, {"access_token": "new"}),
+        (ClientCredentialsGrant, {"access_token": "new"}),
+        (JSONRefresh, {"access": "new"}),
+    ],
+)
+def test_plain_http_to_another_machine_has_to_be_allowed_and_is_said_once(
+    endpoint, caplog, refresher, reply
+):
+    url = "http://auth:8000/token?tenant=s3cret"
+    client = {} if refresher is JSONRefresh else {"client_id": "a", "client_secret": "b"}
+    with pytest.raises(InsecureTransportError, match="pass insecure=True if"):
+        refresher(url, **client)
+    grant = refresher(url, **client, insecure=True)
+    endpoint.post(url, json=reply)
+    for _ in range(2):
+        assert grant(OLD).access_token == "new"
+    assert [(it.levelname, it.getMessage()) for it in caplog.records] == [
+        (
+            "WARNING",
+            "logins are refreshed at http://auth:8000/token in plain http, and everybody on the "
+            "way can read the tokens",
+        )
+    ]
+
+
+def test_nothing_is_said_of_a_url_that_is_secure_anyway(caplog):
+    grant(insecure=True)
+    assert caplog.messages == []

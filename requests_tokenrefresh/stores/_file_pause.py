@@ -1,0 +1,56 @@
+"""A pause (`KeepsPause`) in a file of its own.
+
+Beside the token and not in its file: a program that knows nothing of our lock may be replacing that
+at this moment, and its login would be undone.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from ._content import decode_moment, encode_moment
+from ._file_draft import Draft, remove_leftovers
+from ._file_system import make_folder, open_at_once, os_errors_explained
+
+_LARGEST = 100  # bytes; a number of seconds takes twenty
+
+
+class FilePause:
+    """The pause in the file *path*, which is not there if there is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> float | None:
+        """Return its end in epoch seconds, or None.
+
+        Raises:
+            StoreUnavailableError: The file cannot be read.
+        """
+        with os_errors_explained(f"cannot read the pause {self._path}"):
+            try:
+                with open(self._path, "rb", opener=open_at_once) as file:
+                    return decode_moment(file.read(_LARGEST))
+            except FileNotFoundError:
+                return None
+
+    def save(self, until: float | None, *, like: os.stat_result | None = None) -> None:
+        """Replace it, or end it; *like* is as for a `Draft`.
+
+        Raises:
+            StoreUnavailableError: The file cannot be written, or removed.
+        """
+        with os_errors_explained(f"cannot write the pause {self._path}"):
+            if until is None:
+                self._path.unlink(missing_ok=True)
+                return
+            make_folder(self._path.parent)
+            Draft(self._path, encode_moment(until), like=like).put_in_place()
+        remove_leftovers(self._path)
+
+    def end(self) -> None:
+        """End it if that is possible; what ends it has been done, and is no error."""
+        with suppress(OSError):
+            self._path.unlink()

@@ -1,0 +1,404 @@
+"""A `FileTokenStore` and other users: files that are not this user's alone, and locks of others.
+
+Where the tests run as root, another user is a real one as well.
+"""
+
+import errno
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+import pytest
+
+import requests_tokenrefresh
+from requests_tokenrefresh import FileTokenStore, StoreUnavailableError, TokenStoreError
+from requests_tokenrefresh.stores import _file
+from tests.support.token_files import (
+    NEW,
+    OLD,
+    ensure_can_save,
+    identity,
+    lock,
+    mode_of,
+    names,
+    put,
+    refusal,
+    save,
+)
+
+NOBODY = 65534
+
+everything = pytest.mark.parametrize(
+    "operation",
+    [FileTokenStore.load, save, FileTokenStore.clear, ensure_can_save, lock],
+    ids=["load", "save", "clear", "ensure_can_save", "lock"],
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "token.json"
+
+
+@pytest.fixture
+def store(path: Path) -> FileTokenStore:
+    return FileTokenStore(path)
+
+
+@pytest.fixture
+def a_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+# Who is refused, and told how to go on
+
+
+@everything
+def test_a_file_that_others_can_read_is_refused_by_all_and_no_lock_is_made(store, path, operation):
+    store.save(OLD)
+    path.chmod(0o640)
+    assert refusal(TokenStoreError, operation, store) == (
+        f"the token file {path} can be read or written by other users (mode 0640); make it "
+        f"private: chmod 600 {path}; or, if whoever can read it may have the login, give up this "
+        f"check: FileTokenStore({str(path)!r}, private=False), --no-private on the command line"
+    )
+    assert names(path.parent) == [path.name]
+
+
+@everything
+def test_a_file_of_another_user_is_refused_by_all_and_no_lock_is_made(
+    store, path, operation, monkeypatch
+):
+    """`sudo` once, and the lock would be root's for ever."""
+    store.save(OLD)
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert refusal(TokenStoreError, operation, store) == (
+        f"the token file {path} belongs to another user (uid {owner}), who can read and replace "
+        f"the login in it; make it yours: sudo chown {owner + 1} {path}; or, if whoever can read "
+        f"it may have the login, give up this check: FileTokenStore({str(path)!r}, private=False), "
+        "--no-private on the command line"
+    )
+    assert names(path.parent) == [path.name]
+
+
+@everything
+def test_with_the_check_given_up_all_goes_on(path, operation, monkeypatch):
+    FileTokenStore(path).save(OLD)
+    path.chmod(0o644)
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    operation(FileTokenStore(path, private=False))
+
+
+@everything
+def test_what_is_no_regular_file_is_refused_with_the_check_given_up_too(path, operation):
+    os.mkfifo(path, 0o600)
+    store = FileTokenStore(path, private=False)
+    assert refusal(TokenStoreError, operation, store).startswith(f"{path} is not a regular file")
+    assert names(path.parent) == [path.name]
+
+
+def test_giving_up_the_check_is_seen_and_pickles(path):
+    store = FileTokenStore(path, private=False)
+    assert repr(store) == f"FileTokenStore({str(path)!r}, private=False)"
+    put(path, b'{"access_token": "a"}', 0o644)
+    assert pickle.loads(pickle.dumps(store)).load().access_token == "a"
+    with pytest.raises(TokenStoreError):
+        pickle.loads(pickle.dumps(FileTokenStore(path))).load()
+
+
+def test_a_file_that_cannot_be_read_names_its_owner(store, path, monkeypatch):
+    def refuse(path: str, flags: int) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    store.save(OLD)
+    monkeypatch.setattr(_file, "open_at_once", refuse)
+    user = os.geteuid()
+    assert refusal(StoreUnavailableError, FileTokenStore.load, store) == (
+        f"cannot read the token file {path}: {os.strerror(errno.EACCES)}; it belongs to uid {user} "
+        f"with mode 0600, and this is uid {user}; make it yours: sudo chown {user} {path}"
+    )
+
+
+def test_a_lock_of_another_user_is_told_with_the_way_to_remove_it(store, path, monkeypatch):
+    def refuse(self: filelock.FileLock) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with store.lock(0):
+        pass
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: path.parent.stat().st_uid + 1)
+    assert refusal(StoreUnavailableError, lock, store) == (
+        f"cannot lock {path}.lock: {os.strerror(errno.EACCES)}; another user has made it, and "
+        f"nothing is in it; remove it: sudo rm {path}.lock"
+    )
+
+
+def test_a_lock_that_cannot_be_made_is_told_with_the_way_to_do_without(store, path, monkeypatch):
+    def refuse(self: filelock.FileLock) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    message = refusal(StoreUnavailableError, lock, store)
+    assert f"cannot lock {path}.lock: {os.strerror(errno.EACCES)}; let this user write" in message
+    assert f"TokenSource(..., token={store!r}.load()) without store=" in message
+
+
+# Real users
+
+
+def as_nobody(code: str, path: Path) -> str:
+    """Return what *code* prints, run by another user; `store` is a store of *path*."""
+    program = f"""
+import os, sys
+from requests_tokenrefresh import FileTokenStore, Token, TokenStoreError
+from requests_tokenrefresh.stores import _file  # before it may not be read any more
+store = FileTokenStore(sys.argv[1])
+os.setegid({NOBODY})
+os.seteuid({NOBODY})
+try:
+{"".join(f"    {line}" for line in code.strip().splitlines(keepends=True))}
+except TokenStoreError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, path],
+        cwd=Path(requests_tokenrefresh.__file__).parents[1],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return done.stdout
+
+
+class TestOfAnotherUser:
+    __test__ = os.geteuid() == 0  # nobody else can be somebody else
+
+    @pytest.fixture
+    def home(self) -> Iterator[Path]:
+        """The folder of another user, in one that he can enter."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.chown(folder, NOBODY, NOBODY)
+            yield Path(folder)
+
+    def test_root_who_tries_once_leaves_no_lock_behind(self, home):
+        path = home / "token.json"
+        assert as_nobody("store.save(Token('a'))", path) == ""
+        message = refusal(TokenStoreError, lock, FileTokenStore(path))
+        assert f"belongs to another user (uid {NOBODY})" in message
+        assert names(home) == ["token.json"]
+        assert as_nobody("with store.lock(0): store.save(Token('b')); print('saved')", path) == (
+            "saved\n"
+        )
+
+    def test_what_root_has_left_is_told_with_the_way_to_have_it(self, home):
+        path = home / "token.json"
+        with FileTokenStore(path).lock(0):
+            pass
+        locking = "with store.lock(0): pass"
+        assert f"remove it: sudo rm {path}.lock" in as_nobody(locking, path)
+        Path(f"{path}.lock").unlink()
+        FileTokenStore(path).save(OLD)
+        told = as_nobody("store.load()", path)
+        assert f"it belongs to uid 0 with mode 0600, and this is uid {NOBODY}" in told
+        assert f"sudo chown {NOBODY} {path}" in told
+        assert "belongs to another user (uid 0)" in as_nobody(locking, path)
+        path.chmod(0o644)
+        assert "belongs to another user (uid 0)" in as_nobody("store.load()", path)
+
+    def test_a_folder_of_another_user_can_be_read_and_says_how_to_do_without(self, home):
+        path = home / "secret" / "token.json"
+        path.parent.mkdir(mode=0o755)
+        FileTokenStore(path).save(OLD)
+        os.chown(path, NOBODY, NOBODY)
+        assert as_nobody("print(store.load().access_token)", path) == "old-access\n"
+        for code in (
+            "with store.lock(0): pass",
+            "store.ensure_can_save()",
+            "store.save(Token('b'))",
+        ):
+            told = as_nobody(code, path)
+            assert f"let this user write into {path.parent}; or, if" in told
+            assert f"token=FileTokenStore({str(path)!r}).load()) without store=" in told
+
+
+# A login that several users share
+
+
+def test_a_file_that_is_not_private_keeps_its_group_and_mode(path, a_umask):
+    store = FileTokenStore(path, private=False)
+    store.save(OLD)
+    assert mode_of(path) == 0o600
+    group = max([os.getegid(), *os.getgroups()])
+    os.chown(path, -1, group)
+    path.chmod(0o660)
+    with store.lock(0):
+        store.ensure_can_save()
+        store.save(NEW)
+        store.save_pause(1.0)
+    pause = path.with_name("token.json.pause")
+    assert [mode_of(file) for file in (path, pause)] == [0o660] * 2
+    assert [file.stat().st_gid for file in (path, pause)] == [group] * 2
+    assert mode_of(path.with_name("token.json.lock")) == 0o644
+
+
+def test_a_group_that_cannot_be_kept_is_not_let_in(path, monkeypatch):
+    """The mode would be for another group."""
+
+    def refuse(fd: int, user: int, group: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    store = FileTokenStore(path, private=False)
+    store.save(OLD)
+    path.chmod(0o660)
+    monkeypatch.setattr(os, "chown", refuse)
+    store.save(NEW)
+    assert mode_of(path) == 0o600
+
+
+# Drives whose files have no mode of their own
+
+
+@pytest.fixture
+def drive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is created is everybody's, as on a drive of Windows under WSL."""
+    make = tempfile.mkstemp
+
+    def make_for_all(**options: object) -> tuple[int, str]:
+        fd, name = make(**options)
+        os.fchmod(fd, 0o777)
+        return fd, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", make_for_all)
+
+
+@pytest.mark.parametrize("operation", [save, ensure_can_save])
+def test_a_drive_without_modes_is_told_at_the_first_save(store, path, drive, operation):
+    """And not when the token is needed, and cannot be read."""
+    message = refusal(TokenStoreError, operation, store)
+    assert f"a token file in {path.parent} is not private: a new file there" in message
+    assert f"belongs to uid {os.geteuid()} and has mode 0777" in message
+    assert f"FileTokenStore({str(path)!r}, private=False)" in message
+    assert names(path.parent) == []
+
+
+def test_on_a_drive_without_modes_the_check_can_be_given_up(path, drive):
+    store = FileTokenStore(path, private=False)
+    with store.lock(0):
+        store.ensure_can_save()
+        store.save(NEW)
+    assert store.load() == NEW
+
+
+@pytest.mark.parametrize("operation", [save, ensure_can_save])
+def test_a_share_that_makes_every_file_another_users_is_told_at_the_first_save(
+    store, path, monkeypatch, operation
+):
+    monkeypatch.setattr(os, "geteuid", lambda: path.parent.stat().st_uid + 1)
+    message = refusal(TokenStoreError, operation, store)
+    assert f"belongs to uid {path.parent.stat().st_uid} and has mode 0600" in message
+    assert names(path.parent) == []
+
+
+# Mounted secrets
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Path:
+    """A secret as Kubernetes mounts it: a link, to a file in a folder behind another link."""
+    folder = tmp_path / "mounted"
+    (folder / "..one").mkdir(parents=True)
+    put(folder / "..one" / "token.json", b'{"access_token": "one"}', 0o440)
+    (folder / "..data").symlink_to("..one")
+    (folder / "token.json").symlink_to("..data/token.json")
+    return folder / "token.json"
+
+
+def renew(mounted: Path) -> None:
+    """Replace the secret, as the kubelet does."""
+    folder = mounted.parent
+    (folder / "..two").mkdir()
+    put(folder / "..two" / "token.json", b'{"access_token": "two"}', 0o440)
+    (folder / "..data_tmp").symlink_to("..two")
+    (folder / "..data_tmp").replace(folder / "..data")
+    (folder / "..one" / "token.json").unlink()
+    (folder / "..one").rmdir()
+
+
+def test_a_mounted_file_is_read_behind_its_links(mounted):
+    store = FileTokenStore(mounted, private=False)
+    assert store.load().access_token == "one"
+    renew(mounted)
+    assert store.load().access_token == "two"
+    assert "(mode 0440)" in refusal(TokenStoreError, FileTokenStore.load, FileTokenStore(mounted))
+
+
+def test_a_mounted_file_that_is_renewed_while_it_is_read_is_no_logout(mounted, monkeypatch):
+    """The file is gone between the look behind the links and its opening."""
+    realpath = os.path.realpath
+
+    def renew_after_the_first_look(path: Path) -> str:
+        found = realpath(path)
+        monkeypatch.setattr(os.path, "realpath", realpath)
+        renew(mounted)
+        return found
+
+    monkeypatch.setattr(os.path, "realpath", renew_after_the_first_look)
+    assert FileTokenStore(mounted, private=False).load().access_token == "two"
+
+
+def test_a_mounted_file_that_is_taken_away_is_a_logout(mounted):
+    (mounted.parent / "..one" / "token.json").unlink()
+    assert FileTokenStore(mounted, private=False).load() is None
+
+
+# A pause
+
+
+def test_a_pause_is_a_file_of_its_own(store, path):
+    store.save(OLD)
+    before = identity(path)
+    store.save_pause(1_700_000_000.125)
+    pause = path.with_name("token.json.pause")
+    assert pause.read_text() == "1700000000.125\n"
+    assert mode_of(pause) == 0o600
+    assert identity(path) == before
+    store.save_pause(None)
+    assert names(path.parent) == ["token.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"soon", b"nan", b"inf", b"\xff"])
+def test_a_pause_that_is_no_moment_is_none(store, path, content):
+    put(path.with_name("token.json.pause"), content)
+    assert store.load_pause() is None
+
+
+def test_a_pause_that_is_a_pipe_is_none_and_not_waited_for(store, path):
+    os.mkfifo(path.with_name("token.json.pause"), 0o600)
+    assert store.load_pause() is None
+
+
+def test_a_pause_that_cannot_be_ended_is_no_reason_not_to_be_logged_in(store, path):
+    (path.with_name("token.json.pause")).mkdir()
+    store.save(OLD)
+    assert store.load() == OLD
+    message = refusal(StoreUnavailableError, FileTokenStore.load_pause, store)
+    assert message == f"cannot read the pause {path}.pause: {os.strerror(errno.EISDIR)}"
+
+
+def test_what_a_killed_process_has_left_of_a_pause_is_removed(store, path):
+    left = path.with_name(".token.json.pause.abcdefgh.tmp")
+    put(left, b"")
+    os.utime(left, (0, 0))
+    store.save_pause(1.0)
+    assert stat.S_ISREG(path.with_name("token.json.pause").stat().st_mode)
+    assert names(path.parent) == ["token.json.pause"]
