@@ -174,7 +174,9 @@ class Answer:
 
     def _code(self) -> str | None:
         code = next(iter(self.said.codes), None)
-        return None if code is None or self._hides(code) else code
+        if code is None or (code not in PUBLIC_CODES and self.secrets.repeated_in(code)):
+            return None
+        return self._shown(code) or None
 
     def _quoted(self) -> str:
         codes = ", ".join(map(self._shown, self.said.codes[:_MOST]))
@@ -183,10 +185,7 @@ class Answer:
         return ": ".join(filter(None, (codes, texts))) or self.problem or nothing
 
     def _shown(self, code: str) -> str:
-        return self.secrets.quote(code) if self._hides(code) else code
-
-    def _hides(self, code: str) -> bool:
-        return code not in PUBLIC_CODES and self.secrets.repeated_in(code)
+        return code if code in PUBLIC_CODES else self.secrets.quote(code)
 
     def _advice(self) -> str:
         if may_refuse(self.status):

@@ -92,6 +92,22 @@ def test_every_name_can_be_another(endpoint):
     assert json.loads(sent(endpoint).body) == {"token": "old-refresh-token", "device": {"id": 1}}
 
 
+@pytest.mark.parametrize("name", ["Content-Type", "content-type"])
+def test_another_content_type_is_sent_as_it_is_said(endpoint, name):
+    endpoint.post(URL, json={"access": "new-access-token"})
+    JSONRefresh(URL, headers={name: "application/vnd.api+json"})(OLD)
+    request = sent(endpoint)
+    assert request.headers["Content-Type"] == "application/vnd.api+json"
+    assert json.loads(request.body) == {"refresh": "old-refresh-token"}
+
+
+def test_a_field_may_be_called_as_the_one_that_is_not_sent(endpoint):
+    """The refresh token goes into the header, and into no field."""
+    endpoint.post(URL, json={"access_token": "new-access-token"})
+    flask_style(json={"refresh": True})(OLD)
+    assert json.loads(sent(endpoint).body) == {"refresh": True}
+
+
 def test_auth_authenticates_the_caller_beside_the_refresh_token(endpoint):
     endpoint.post(URL, json={"access": "new-access-token"})
     JSONRefresh(URL, auth=HTTPBasicAuth("id", "secret"))(OLD)
@@ -195,6 +211,11 @@ def test_it_pickles(endpoint, make):
             {"refresh_token_in": "header", "auth": HTTPBasicAuth("a", "b")},
             ValueError,
             "both write the Authorization header",
+        ),
+        (
+            {"refresh_token_in": "header", "headers": {"authorization": "Basic x"}},
+            ValueError,
+            r"headers\['Authorization'\] and refresh_token_in='header' write the same header",
         ),
         ({"auth": "Bearer x"}, TypeError, "auth is a requests AuthBase"),
         ({"json": {"refresh": 1}}, ValueError, "json must not have 'refresh'"),

@@ -390,6 +390,16 @@ def test_a_failure_carries_what_was_said(refresher: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "shown"),
+    [("a\u202eb\x00", "a b"), ("x" * 300, "x" * 199 + "\u2026"), ("\ud800", None)],
+)
+def test_a_code_is_one_short_printable_word(code: str, shown: str | None) -> None:
+    error: Any = outcome(REFRESHERS["RefreshTokenGrant"], (400, JSON, {"error": code}))
+    assert error.code == shown
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
     "error",
     [
         LoginRequiredError("x", reason="y", status=400, code="a", said="b"),
