@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import requests
@@ -19,6 +19,7 @@ from requests.adapters import (
 from requests.utils import select_proxy
 from urllib3.util.retry import Retry
 
+from ._attach import Attach, attachment, authorization_of
 from ._challenge import own_answer
 from ._errors import (
     InsecureTransportError,
@@ -28,12 +29,11 @@ from ._errors import (
 )
 from ._evidence import Resource, resource_of
 from ._replay import (
-    authorization_of,
     body_position,
+    may_go_out_again,
     rewind,
     set_aside,
     spooled,
-    with_authorization,
     with_cookies,
 )
 from ._source import TokenSource
@@ -50,9 +50,9 @@ class TokenRefreshAdapter(HTTPAdapter):
     """Sends requests with the token of a `TokenSource`, and survives its expiry.
 
     Mount it: ``session.mount("https://api.example.com/", TokenRefreshAdapter(tokens))``. Requests
-    to other origins than the source's, and those that carry an ``Authorization`` of another scheme
-    than Bearer, pass through untouched. Safe from any thread, as far as the session is; several
-    adapters may share one source.
+    to other origins than the source's pass through untouched, and so do those that carry an
+    ``Authorization`` of a scheme which is neither Bearer nor the token's own. Safe from any thread,
+    as far as the session is; several adapters may share one source.
 
     Args:
         tokens: The login.
@@ -65,6 +65,11 @@ class TokenRefreshAdapter(HTTPAdapter):
         spool_bodies: Bytes of a body that can be sent only once (an iterator, a pipe) to read into
             memory before sending, so that it can be replayed. 0: none is; such a request gets its
             401, and the token is refreshed for the next one.
+        attach: Where the token stands, if not in the ``Authorization`` header: alone in another
+            header (``"X-Auth-Token"``), after another scheme (``"Authorization: token"``), or
+            wherever a function puts it that is called with a copy of the request and the `Token`.
+        replaces: Schemes of the caller's own that are placeholders, such as ``["token"]``: an
+            ``Authorization`` of one of them is replaced. Said once at INFO.
         pool_connections, pool_maxsize, max_retries, pool_block: As in `HTTPAdapter`; without
             *transport* only, which has its own.
 
@@ -78,6 +83,7 @@ class TokenRefreshAdapter(HTTPAdapter):
         "_transport",
         "_is_rejected",
         "_spool_bodies",
+        "_attachment",
     ]
 
     def __init__(
@@ -87,6 +93,8 @@ class TokenRefreshAdapter(HTTPAdapter):
         transport: BaseAdapter | None = None,
         is_rejected: Callable[[requests.Response], bool] | None = None,
         spool_bodies: int = 0,
+        attach: Attach | None = None,
+        replaces: Collection[str] = (),
         pool_connections: int = DEFAULT_POOLSIZE,
         pool_maxsize: int = DEFAULT_POOLSIZE,
         max_retries: Retry | int = DEFAULT_RETRIES,
@@ -122,6 +130,7 @@ class TokenRefreshAdapter(HTTPAdapter):
         self._transport = transport
         self._is_rejected = is_rejected
         self._spool_bodies = spool_bodies
+        self._attachment = attachment(tokens, attach, replaces)
 
     def send(
         self,
@@ -166,7 +175,7 @@ class TokenRefreshAdapter(HTTPAdapter):
         if self._spool_bodies:
             request = spooled(request, self._spool_bodies)
         position = None if request.body is None else body_position(request.body)
-        response = self._transmit(with_authorization(request, token.authorization), how)
+        response = self._attachment.send(request, token, self._transmit, how)
         if not self._rejects(request, response, token):
             if response.status_code != _UNAUTHORIZED:
                 self._accept(request, token)
@@ -204,16 +213,7 @@ class TokenRefreshAdapter(HTTPAdapter):
     def _takes_a_token(self, request: requests.PreparedRequest) -> bool:
         if not self._source.origins.allow(request.url or "") or self._source.refreshing_here():
             return False
-        authorization = authorization_of(request)
-        if authorization is None:
-            return True
-        if isinstance(authorization, bytes):
-            authorization = authorization.decode("latin-1")
-        scheme = authorization.partition(" ")[0]
-        if scheme.lower() == "bearer":
-            return True
-        _log.debug("a request with an Authorization of its own (%s) passes through", scheme)
-        return False
+        return authorization_of(request) is None or self._attachment.outranks(request)
 
     def _rejects(
         self, request: requests.PreparedRequest, response: requests.Response, token: Token
@@ -222,7 +222,7 @@ class TokenRefreshAdapter(HTTPAdapter):
             return self._is_rejected(response)
         if response.status_code != _UNAUTHORIZED:
             return False
-        why = own_answer(response, token.token_type)
+        why = own_answer(response, self._attachment.scheme_of(token))
         if why is not None:
             self._source.passes_on(_resource_of(request), f"its challenge says {why}")
         return why is None
@@ -309,7 +309,7 @@ class TokenRefreshAdapter(HTTPAdapter):
         self._source.tell(ReplayStarted, trial=self._source.on_trial(token))
         try:
             while True:
-                response = self._transmit(with_authorization(request, token.authorization), how)
+                response = self._send_again(request, position, token, how)
                 refused = self._rejects(request, response, token)
                 if not refused:
                     break
@@ -329,6 +329,16 @@ class TokenRefreshAdapter(HTTPAdapter):
                 self._source.give_up(token)
             self._source.tell(ReplayEnded, verdict=verdict)
         return response, is_last
+
+    def _send_again(
+        self, request: requests.PreparedRequest, position: Any, token: Token, how: dict[str, Any]
+    ) -> requests.Response:
+        try:
+            return self._attachment.send(request, token, self._transmit, how)
+        except requests.ConnectionError as error:
+            if not (may_go_out_again(error, request.method) and rewind(request.body, position)):
+                raise
+        return self._attachment.send(request, token, self._transmit, how)
 
     def _refresh_for_the_next(
         self, request: requests.PreparedRequest, token: Token, response: requests.Response
@@ -363,7 +373,7 @@ def _the_401(request: requests.PreparedRequest, response: requests.Response) -> 
 def _refuse_plain_http_to_a_proxy(
     request: requests.PreparedRequest, proxies: dict[str, str]
 ) -> None:
-    """Plain http is for this machine only, and a proxy is another one that reads along."""
+    """Plain http is for this machine, or one that was named, and a proxy is another."""
     url = request.url or ""
     if url.startswith("http:") and select_proxy(url, proxies):
         raise InsecureTransportError(

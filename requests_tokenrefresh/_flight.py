@@ -387,9 +387,9 @@ class Flights:
                 break
             if ends == flight.trial_ends:
                 self._end_trial(flight)
-            elif flight.token is None:
-                raise RefreshTimeoutError(_TOO_LONG.format(self._wait_timeout))
-            else:
+            elif ends == deadline:  # else the trial has been given more time meanwhile
+                if flight.token is None:
+                    raise RefreshTimeoutError(_TOO_LONG.format(self._wait_timeout))
                 return False
         return True
 

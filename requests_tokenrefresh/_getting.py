@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
-from ._errors import RefreshFailedError, RefreshTimeoutError, TokenRefreshError
+from ._errors import RefreshFailedError, RefreshTimeoutError, TokenRefreshError, trial_refused
 from ._flight import Flight, Flights, Why
 from ._hand import REJECTED, Hand
 from ._keeping import Keeping, told
@@ -38,6 +38,7 @@ class Getting:
 
     Args:
         take: Takes a token in hand; the second argument says whether it was found.
+        ends_in_doubt: Whether a new token that all have refused ends the login.
         wait_timeout: Seconds a thread waits at most for another's flight.
         monotonic: The time in seconds.
     """
@@ -50,6 +51,7 @@ class Getting:
         telling: Telling,
         *,
         take: Callable[[Token, bool], Hand],
+        ends_in_doubt: bool,
         wait_timeout: float,
         monotonic: Callable[[], float],
     ) -> None:
@@ -58,6 +60,7 @@ class Getting:
         self._keeping = keeping
         self._telling = telling
         self._take = take
+        self._ends_in_doubt = ends_in_doubt
         self._wait_timeout = wait_timeout
         self._monotonic = monotonic
 
@@ -74,6 +77,17 @@ class Getting:
                 return login.hand.token
             raise
 
+    def scheme(self) -> str | None:
+        """Return the scheme of the token in hand, or of the one that would be taken in hand."""
+        login = self._flights.login
+        token = login.token
+        if token is None:
+            try:
+                token = self._keeping.load() or login.kept.seed
+            except Exception:
+                return None  # whoever wants the token itself is told
+        return None if token is None else token.token_type
+
     def is_own(self, held: Held) -> Step | None:
         """Return why a 401 is the resource's own, if it is so at once."""
         step = self._flights.is_own(held)
@@ -81,6 +95,24 @@ class Getting:
             self._look_beside(held)  # another process may have a token that is not refused
             step = self._flights.is_own(held)
         return step
+
+    def is_own_at_last(self, held: Held) -> bool:
+        """Return whether the 401 to a replay is the resource's own, or another token may help."""
+        ends = trial_refused() if self._ends_in_doubt else None
+        before, after, step = self._flights.refuse(held, ends)
+        ended = ends is not None and after.over is ends
+        if ended:
+            self._keeping.forget(before)
+        self._telling.announce(before, after)
+        if ended or step.then is not OWN or held.resource is None:
+            return False
+        if ends is not None and after.flight is not None and before.flight is after.flight:
+            # Others are asked now; if they refuse it too, all fail together.
+            self.wait(after.flight, None, self._monotonic() + self._wait_timeout)
+            if self._flights.login.over is not None:
+                return False
+        self._telling.passes_on(held.resource, step.why)
+        return True
 
     def another(self, held: Held | None, why: Why) -> Token:
         """As `replayable`, for who holds no 401 that could be anybody's own."""

@@ -11,7 +11,7 @@ import functools
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from typing import Any, cast
 
 import requests
@@ -19,6 +19,7 @@ from requests.adapters import BaseAdapter
 from requests.exceptions import InvalidSchema
 
 from ._adapter import TokenRefreshAdapter
+from ._attach import Attach
 from ._mount import sources_in
 from ._source import TokenSource
 from .refreshers._exchange import OneExchange
@@ -37,6 +38,8 @@ def install(
     *,
     is_rejected: Callable[[requests.Response], bool] | None = None,
     spool_bodies: int = 0,
+    attach: Attach | None = None,
+    replaces: Collection[str] = (),
 ) -> Installation:
     """Mount the adapter on every `requests.Session` that is made from now on.
 
@@ -56,14 +59,19 @@ def install(
 
     Args:
         tokens: The login.
-        is_rejected, spool_bodies: As in `TokenRefreshAdapter`.
+        is_rejected, spool_bodies, attach, replaces: As in `TokenRefreshAdapter`.
 
     Raises:
         TypeError, ValueError: An argument is not what it should be.
     """
     global _installations, _patch
     make_adapter = functools.partial(
-        _InstalledAdapter, tokens, is_rejected=is_rejected, spool_bodies=spool_bodies
+        _InstalledAdapter,
+        tokens,
+        is_rejected=is_rejected,
+        spool_bodies=spool_bodies,
+        attach=attach,
+        replaces=replaces,
     )
     make_adapter()  # raises here what would be raised wherever the next session is made
     installation = Installation(tokens, make_adapter)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import requests
 from requests.adapters import BaseAdapter
 from requests.sessions import SessionRedirectMixin
 
 from ._adapter import TokenRefreshAdapter
+from ._attach import Attach
 from ._netrc import NetrcForOthers
 from ._source import TokenSource
 
@@ -19,6 +20,8 @@ def mount(
     *,
     is_rejected: Callable[[requests.Response], bool] | None = None,
     spool_bodies: int = 0,
+    attach: Attach | None = None,
+    replaces: Collection[str] = (),
 ) -> dict[str, BaseAdapter]:
     """Mount a `TokenRefreshAdapter` on *session* for each origin, in front of what is there.
 
@@ -34,7 +37,7 @@ def mount(
     Args:
         session: A `requests.Session`, or an object of a subclass.
         tokens: The login.
-        is_rejected, spool_bodies: As in `TokenRefreshAdapter`.
+        is_rejected, spool_bodies, attach, replaces: As in `TokenRefreshAdapter`.
 
     Returns:
         What was wrapped, by the prefix that it is mounted on now. Where this login's adapter is in
@@ -54,7 +57,12 @@ def mount(
     # All are made before the first is mounted: one that is refused leaves the session as it was.
     adapters = {
         prefix: TokenRefreshAdapter(
-            tokens, transport=adapter, is_rejected=is_rejected, spool_bodies=spool_bodies
+            tokens,
+            transport=adapter,
+            is_rejected=is_rejected,
+            spool_bodies=spool_bodies,
+            attach=attach,
+            replaces=replaces,
         )
         for prefix, adapter in wrapped.items()
     }

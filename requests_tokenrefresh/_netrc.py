@@ -42,7 +42,7 @@ class NetrcForOthers(AuthBase):
         for origins in self.origins:
             if origins.allow(url):  # so there is no user name in it
                 return r
-        r.prepare_auth(_found_in_netrc(url) if self._trusts_environment() else None, url)
+        r.prepare_auth(found_in_netrc(url) if self._trusts_environment() else None, url)
         return r
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -54,7 +54,8 @@ class NetrcForOthers(AuthBase):
         return session is None or session.trust_env
 
 
-def _found_in_netrc(url: str) -> tuple[str, str] | None:
+def found_in_netrc(url: str) -> tuple[str, str] | None:
+    """Return the user name and password that netrc has for the host of *url*."""
     # By the name that requests itself calls, which is patched where netrc is not wanted.
     found: tuple[str, str] | None = sessions.get_netrc_auth(url)  # type: ignore[attr-defined]
     return found

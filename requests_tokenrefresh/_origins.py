@@ -1,4 +1,4 @@
-"""Where a token may go: origins compared whole, and never over plain http to another machine.
+"""Where a token may go: origins compared whole, and plain http to another machine by name only.
 
 A mount prefix is no proof: ``https://api.example.com`` also matches
 ``https://api.example.com.evil.com/`` and ``https://api.example.com@evil.com/``, and a redirect
@@ -40,18 +40,30 @@ _PLAIN = re.compile(
 _LOOPBACK = ip_network("127.0.0.0/8"), ip_network("::1/128")
 
 
-def require_secure(url: str) -> None:
-    """Return if *url* is one that a secret may be sent to.
+def require_secure(url: str, *, insecure: bool = False, switch: str = "insecure=True") -> bool:
+    """Return whether a secret is safe on its way to *url*, if it may be sent there at all.
 
-    That is https, or http to ``localhost``, 127.0.0.0/8 or ``[::1]`` (RFC 8252 section 8.3).
+    It is safe over https, and over http to ``localhost``, 127.0.0.0/8 or ``[::1]`` (RFC 8252
+    section 8.3).
+
+    Args:
+        url: Where to.
+        insecure: Whether it may be plain http to another machine.
+        switch: What says so to whoever reads the error.
 
     Raises:
-        ValueError: It is not an absolute http or https URL, or its host is not written plainly:
+        TypeError: *insecure* is not a bool; many a string that means no is true.
+        ValueError: *url* is not an absolute http or https URL, or its host is not written plainly:
             beside a user name, or in a way that two parsers could read differently. The message
             repeats the URL only if it cannot hold a secret.
-        InsecureTransportError: It is plain http to another machine.
+        InsecureTransportError: It is plain http to another machine, and that is not allowed.
     """
-    _require_secure("the URL", _parse("the URL", url))
+    if not isinstance(insecure, bool):
+        raise TypeError(f"insecure is True or False, got {type(insecure).__name__}")
+    parsed = _parse("the URL", url)
+    if not insecure:
+        _require_secure("the URL", parsed, switch)
+    return _is_secure(parsed)
 
 
 @dataclass(frozen=True, init=False)
@@ -62,26 +74,30 @@ class Origins:
         origins: Each ``scheme://host[:port]``. A Unicode host means what requests makes of it
             (IDNA); other spellings of a host (a dot at the end, another form of an IP address)
             are other hosts.
+        insecure: More of them, which may be plain http to another machine as well.
 
     Attributes:
-        origins: The same in normal form: lower case, IDNA, no default port, sorted.
+        origins: All of them in normal form: lower case, IDNA, no default port, sorted.
+        insecure: Those that are plain http to another machine.
 
     Raises:
-        TypeError: *origins* is not a list, but for example a string.
-        ValueError: It is empty, or one is not an origin; the message says which.
-        InsecureTransportError: One is plain http to another machine.
+        TypeError: One of the two is not a list, but for example a string.
+        ValueError: Both are empty, or one is not an origin; the message says which.
+        InsecureTransportError: One of *origins* is plain http to another machine, and not among
+            *insecure*.
     """
 
     origins: tuple[str, ...]
+    insecure: tuple[str, ...] = field(repr=False)
     _pattern: re.Pattern[str] = field(repr=False, compare=False)
 
-    def __init__(self, origins: Iterable[str]) -> None:
-        if isinstance(origins, str | bytes) or not isinstance(origins, Iterable):
-            raise TypeError(
-                'origins is a list, such as ["https://api.example.com"], '
-                f"got {type(origins).__name__}"
-            )
-        parsed = [_parse_origin(f"origins[{n}]", origin) for n, origin in enumerate(origins)]
+    def __init__(self, origins: Iterable[str], insecure: Iterable[str] = ()) -> None:
+        by_name = _parsed_list("insecure_origins", insecure)
+        parsed = _parsed_list("origins", origins)
+        for number, origin in enumerate(parsed):
+            if origin not in by_name:
+                _require_secure(f"origins[{number}]", origin, f"insecure_origins=[{origin.url!r}]")
+        parsed += by_name
         if not parsed:
             raise ValueError(
                 "origins is empty, so the token could go nowhere: "
@@ -90,7 +106,9 @@ class Origins:
         spellings = "|".join(sorted({_spellings(origin) for origin in parsed}))
         # ASCII: otherwise IGNORECASE finds an s in U+017F and a k in U+212A.
         pattern = re.compile(rf"(?:{spellings})(?=[/?#]|\Z)", re.IGNORECASE | re.ASCII)
+        unsafe = {origin.url for origin in by_name if not _is_secure(origin)}
         object.__setattr__(self, "origins", tuple(sorted({origin.url for origin in parsed})))
+        object.__setattr__(self, "insecure", tuple(sorted(unsafe)))
         object.__setattr__(self, "_pattern", pattern)
 
     def allow(self, url: str) -> bool:
@@ -103,9 +121,16 @@ class Origins:
         return self._pattern.match(url) is not None
 
 
+def _parsed_list(name: str, origins: Iterable[str]) -> list[Url]:
+    if isinstance(origins, str | bytes) or not isinstance(origins, Iterable):
+        raise TypeError(
+            f'{name} is a list, such as ["https://api.example.com"], got {type(origins).__name__}'
+        )
+    return [_parse_origin(f"{name}[{n}]", origin) for n, origin in enumerate(origins)]
+
+
 def _parse_origin(name: str, origin: str) -> Url:
     parsed = _parse(name, origin)
-    _require_secure(name, parsed)
     port = None if parsed.port == _DEFAULT_PORTS[parsed.scheme or ""] else parsed.port
     plain = Url(scheme=parsed.scheme, host=parsed.host, port=port)
     if parsed.path not in (None, "/") or parsed.query is not None or parsed.fragment is not None:
@@ -128,12 +153,17 @@ def _parse(name: str, url: str) -> Url:
     )
 
 
-def _require_secure(name: str, parsed: Url) -> None:
-    if parsed.scheme == "http" and not _is_loopback(parsed.host or ""):
+def _require_secure(name: str, parsed: Url, switch: str) -> None:
+    if not _is_secure(parsed):
         raise InsecureTransportError(
             f"{name} is plain http, over which everybody on the way can read a token: use "
-            f"https for {parsed.host} (http is for localhost, 127.0.0.0/8 and [::1])"
+            f"https for {parsed.host} (http is for localhost, 127.0.0.0/8 and [::1]), or pass "
+            f"{switch} if everybody on that network may read it"
         )
+
+
+def _is_secure(parsed: Url) -> bool:
+    return parsed.scheme == "https" or _is_loopback(parsed.host or "")
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from http.client import HTTPException
 from io import BytesIO
@@ -14,13 +14,15 @@ from typing import Any
 
 import requests
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, get_cookie_header
-from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPResponse
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 _MOST_SET_ASIDE = 64 * 1024  # bytes of a 401 that are worth keeping its connection for
 _LONGEST_SET_ASIDE = 1.0  # seconds, likewise
 _READ_AT_ONCE = 16 * 1024  # bytes
+
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)  # by the server
 
 
 # -- The body ----------------------------------------------------------------------------------
@@ -107,7 +109,7 @@ def _pieces(body: Any) -> Iterator[bytes]:
 
 
 def _with_body(request: requests.PreparedRequest, body: Any) -> requests.PreparedRequest:
-    spooled_request = _shallow_copy(request)
+    spooled_request = shallow_copy(request)
     spooled_request.body = body
     if "Content-Length" not in request.headers:
         # requests before 2.29 sends a body without __len__ in chunks, and leaves it to this header,
@@ -117,49 +119,15 @@ def _with_body(request: requests.PreparedRequest, body: Any) -> requests.Prepare
     return spooled_request
 
 
-def _shallow_copy(request: requests.PreparedRequest) -> requests.PreparedRequest:
+# -- The request -------------------------------------------------------------------------------
+
+
+def shallow_copy(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Return a copy that shares all with *request* until it is given its own."""
     # As copy.copy() does it for a plain object, in a fifth of the time.
     copied = object.__new__(type(request))
     copied.__dict__.update(request.__dict__)
     return copied
-
-
-# -- The request -------------------------------------------------------------------------------
-
-
-def authorization_of(request: requests.PreparedRequest) -> str | bytes | None:
-    """Return the ``Authorization`` of *request*, if it has one."""
-    entries = _entries(request.headers)
-    if entries is None:
-        return request.headers.get("Authorization")
-    # Most requests have none, and a lookup that fails by a KeyError takes several times as long.
-    entry = entries.get("authorization")
-    return None if entry is None else entry[1]
-
-
-def with_authorization(request: requests.PreparedRequest, value: str) -> requests.PreparedRequest:
-    """Return a copy of *request* with *value* as its ``Authorization``.
-
-    The copy is shallow, but for the headers: every request pays for it, and `PreparedRequest.copy`
-    copies the cookies too.
-    """
-    authorized = _shallow_copy(request)
-    entries = _entries(request.headers)
-    if entries is None:
-        authorized.headers = request.headers.copy()
-        authorized.headers["Authorization"] = value
-    else:
-        # The copy() of these headers inserts one after the other, in five times the time.
-        headers = authorized.headers = object.__new__(CaseInsensitiveDict)
-        headers._store = entries.copy()
-        headers._store["authorization"] = ("Authorization", value)
-    return authorized
-
-
-def _entries(headers: Any) -> OrderedDict[str, tuple[str, str | bytes]] | None:
-    """Return in what requests keeps its own kind of *headers*: their names and values, by the name
-    in lower case. None: they are of another kind."""
-    return headers._store if type(headers) is CaseInsensitiveDict else None
 
 
 def with_cookies(
@@ -177,6 +145,34 @@ def with_cookies(
     extract_cookies_to_jar(jar, answer.request, answer.raw)
     again.prepare_cookies(jar)
     return again
+
+
+# -- The connection that a replay meets ---------------------------------------------------------
+
+
+def may_go_out_again(error: requests.ConnectionError, method: str | None) -> bool:
+    """Return whether a replay that met *error* may be sent once more, over another connection.
+
+    It may if no connection could be had, so that nothing was sent; and if the connection was closed
+    before there was an answer, where *method* is idempotent (RFC 9110 section 9.2.2). Many a server
+    closes after its 401 without saying so, and is not always quicker than the replay.
+    """
+    causes = list(_causes(error))
+    if any(isinstance(cause, NewConnectionError) for cause in causes):
+        return not any(isinstance(cause.__cause__, TimeoutError) for cause in causes)
+    closed = any(isinstance(cause, _CLOSED) for cause in causes)
+    return closed and (method or "GET").upper() in _IDEMPOTENT
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Return *error* and what requests and urllib3 have wrapped in it."""
+    while error is not None:
+        yield error
+        error = getattr(error, "reason", None) or _first_error_in(error.args)
+
+
+def _first_error_in(args: tuple[Any, ...]) -> BaseException | None:
+    return next((one for one in args if isinstance(one, BaseException)), None)
 
 
 # -- The answer that a replay follows ----------------------------------------------------------

@@ -25,9 +25,9 @@ from ._keeping import Keeping
 from ._login import Kept, Login, logged_in, logged_out
 from ._origins import Origins
 from ._renewal import Renewal
-from ._rules import ACCEPTED, NO_VERDICT, OWN, Held, answers_a_replay
+from ._rules import ACCEPTED, NO_VERDICT, Held, answers_a_replay
 from ._telling import Telling
-from ._token import Token, read_reply
+from ._token import Token, read_login
 from .events import Event, Listener
 from .refreshers import Refresher
 from .stores import MemoryTokenStore, TokenStore, open_store
@@ -51,6 +51,9 @@ class TokenSource:
             thread at a time, with no lock held. It raises `LoginRequiredError` to say that the
             login is over; anything else it raises means "try again later".
         origins: Where the token may go: ``["https://api.example.com"]``.
+        insecure_origins: More origins, which may be plain http to another machine: for a network
+            on which everybody may read the token, such as that of a few containers. Said once at
+            WARNING.
         token: The login to start with (`Token`, mapping or string) if the store holds none.
         store: Where the login is kept: a `TokenStore`, the path of a file, or None for memory.
         login: Called without arguments to log in again unattended, at most once per flight, when
@@ -83,14 +86,15 @@ class TokenSource:
 
     Raises:
         TypeError, ValueError: An argument is not what it should be.
-        InsecureTransportError: An origin is plain http and not on this machine.
+        InsecureTransportError: One of *origins* is plain http and not on this machine.
     """
 
     def __init__(
         self,
         refresher: Refresher,
         *,
-        origins: Iterable[str],
+        origins: Iterable[str] = (),
+        insecure_origins: Iterable[str] = (),
         token: Token | Mapping[str, Any] | str | None = None,
         store: TokenStore | str | os.PathLike[str] | None = None,
         login: Callable[[], Token | Mapping[str, Any] | str] | None = None,
@@ -114,7 +118,12 @@ class TokenSource:
                 check_callable(name, function, "a function, or None")
         check_choice("when_logged_out", when_logged_out, ("raise", "return", "detach"))
         check_choice("when_trial_refused", when_trial_refused, ("return", "log_out"))
-        self.origins = Origins(origins)
+        self.origins = Origins(origins, insecure_origins)
+        if self.origins.insecure:
+            _log.warning(
+                "tokens go to %s in plain http, and everybody on the way can read them",
+                ", ".join(self.origins.insecure),
+            )
         self.when_logged_out: WhenLoggedOut = when_logged_out
         self._refresher = refresher
         self._leeway = check_seconds("leeway", leeway)
@@ -123,7 +132,7 @@ class TokenSource:
         self._clock = clock
         self._monotonic = monotonic
         self._random = random
-        self._ends_in_doubt = when_trial_refused == "log_out"
+        self._take = functools.partial(_take, leeway=self._leeway, early=self._early, random=random)
         self._configuration: dict[str, Any] = {
             "store": open_store(store),
             "login": login,
@@ -132,7 +141,7 @@ class TokenSource:
             "when_trial_refused": when_trial_refused,
             "min_refresh_interval": check_seconds("min_refresh_interval", min_refresh_interval),
         }
-        seed = None if token is None else read_reply(token, received_at=clock(), previous=None)
+        seed = None if token is None else read_login(token, received_at=clock())
         self._telling = Telling(listeners, on_logout, monotonic)
         self._flights = Flights(
             Login(evidence=Evidence(float(min_refresh_interval)), kept=Kept(seed)),
@@ -161,6 +170,7 @@ class TokenSource:
             self._keeping,
             self._telling,
             take=self._take,
+            ends_in_doubt=when_trial_refused == "log_out",
             wait_timeout=self._wait_timeout,
             monotonic=monotonic,
         )
@@ -175,6 +185,7 @@ class TokenSource:
         configuration = {
             **self._configuration,
             "origins": self.origins.origins,
+            "insecure_origins": self.origins.insecure,
             "leeway": self._leeway,
             "early": self._early,
             "wait_timeout": self._wait_timeout,
@@ -244,7 +255,7 @@ class TokenSource:
             TokenStoreError: *token* is in use, and saving it is tried again later, but for now it
                 is only in memory.
         """
-        fresh = read_reply(token, received_at=self._clock(), previous=None)
+        fresh = read_login(token, received_at=self._clock())
         hand = self._take(fresh, True)
         before, after = self._flights.change(lambda login, now: logged_in(login, hand, now))
         self._telling.announce(before, after)
@@ -310,22 +321,7 @@ class TokenSource:
     def refuse(self, token: Token, resource: Resource) -> bool:
         """*resource* answered 401 to a replay with *token*: return whether that is its own answer,
         or whether `reject` may help once more."""
-        held = Held(token, resource, replay=True)
-        ends = _trial_refused() if self._ends_in_doubt else None
-        before, after, step = self._flights.refuse(held, ends)
-        ended = ends is not None and after.over is ends
-        if ended:
-            self._keeping.forget(before)
-        self._telling.announce(before, after)
-        if ended or step.then is not OWN:
-            return False
-        if ends is not None and after.flight is not None and before.flight is after.flight:
-            # Others are asked now; if they refuse it too, all fail together.
-            self._getting.wait(after.flight, None, self._monotonic() + self._wait_timeout)
-            if self._flights.login.over is not None:
-                return False
-        self._telling.passes_on(resource, step.why)
-        return True
+        return self._getting.is_own_at_last(Held(token, resource, replay=True))
 
     def tries_again(self, token: Token) -> bool:
         """A replay with *token* was refused: after a pause, return whether it is to be repeated,
@@ -339,6 +335,10 @@ class TokenSource:
     def on_trial(self, token: Token) -> bool:
         """Return whether *token* waits for its verdict."""
         return self._flights.is_on_trial(token)
+
+    def scheme(self) -> str | None:
+        """Return the scheme of the token in hand, else of the one in the store, if there is one."""
+        return self._getting.scheme()
 
     def refreshing_here(self) -> bool:
         """Return whether this very thread is inside the refresher (or the store)."""
@@ -354,18 +354,15 @@ class TokenSource:
         """A 401 goes to its caller without a refresh: say why, once."""
         self._telling.passes_on(resource, why)
 
-    def _take(self, token: Token, found: bool) -> Hand:
-        return Hand.of(
-            token, found=found, leeway=self._leeway, early=self._early, luck=self._random()
-        )
+    def say_once(self, message: str, level: int = logging.INFO) -> None:
+        """Log *message*, unless it has been said of this login before."""
+        self._telling.say_once(message, level)
 
 
-def _trial_refused() -> LoginRequiredError:
-    return LoginRequiredError(
-        "the refresh gave a new token, and it was refused wherever it was tried; "
-        "call login() with a new token",
-        reason="trial_refused",
-    )
+def _take(
+    token: Token, found: bool, *, leeway: float, early: float, random: Callable[[], float]
+) -> Hand:
+    return Hand.of(token, found=found, leeway=leeway, early=early, luck=random())
 
 
 _sources: weakref.WeakSet[TokenSource] = weakref.WeakSet()

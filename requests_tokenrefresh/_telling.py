@@ -15,7 +15,7 @@ from .events import Event, Listener, LoggedIn, LoggedOut
 
 _log = logging.getLogger("requests_tokenrefresh")
 
-_MOST_REMEMBERED = 256  # resources whose 401s were explained
+_MOST_REMEMBERED = 256  # things that were explained, such as the 401s of a resource
 
 
 class Telling:
@@ -30,7 +30,7 @@ class Telling:
         self.listeners = tuple(listeners)
         self.on_logout = on_logout
         self._monotonic = monotonic
-        self._explained: OrderedDict[tuple[Resource, bool], None] = OrderedDict()
+        self._explained: OrderedDict[object, None] = OrderedDict()
         self._explaining = threading.Lock()
 
     def tell(self, event: Callable[..., Event], **facts: Any) -> None:
@@ -65,12 +65,20 @@ class Telling:
     def passes_on(self, resource: Resource, why: str) -> None:
         """Say once that a 401 of *resource* goes to its caller, and *why*; and once more if it does
         without a refresh."""
-        explained = resource, why == NEW_TOO
+        if self._is_news((resource, why == NEW_TOO)):
+            method, origin, path = resource
+            _log.info("the 401 of %s %s%s is passed on: %s", method, origin, path, why)
+
+    def say_once(self, message: str, level: int) -> None:
+        """Log *message*, unless it has been said before."""
+        if self._is_news(message):
+            _log.log(level, "%s", message)
+
+    def _is_news(self, explained: object) -> bool:
         with self._explaining:
             if explained in self._explained:
-                return
+                return False
             self._explained[explained] = None
             while len(self._explained) > _MOST_REMEMBERED:
                 self._explained.popitem(last=False)
-        method, origin, path = resource
-        _log.info("the 401 of %s %s%s is passed on: %s", method, origin, path, why)
+        return True

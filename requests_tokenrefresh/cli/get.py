@@ -48,6 +48,17 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # of a method, or a header: 
     show_default=True,
     help="How the secret is sent: by HTTP Basic, or in the form (RFC 6749 section 2.3.1).",
 )
+@click.option(
+    "--allow-http",
+    is_flag=True,
+    help="Plain http to another machine too: everybody on the way can read the tokens.",
+)
+@click.option(
+    "--attach",
+    metavar="HEADER",
+    help="Where the token stands, if not in Authorization: X-Auth-Token, say, or with a scheme "
+    "'Authorization: token'.",
+)
 @click.option("-i", "--include", is_flag=True, help="Print status and headers of the answer too.")
 @click.option("-X", "--request", "method", metavar="METHOD", help="GET, or POST with --data.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'")
@@ -67,6 +78,8 @@ def get(
     client_id: str,
     client_secret_file: IO[str] | None,
     client_auth: str,
+    allow_http: bool,
+    attach: str | None,
     include: bool,
     method: str | None,
     headers: tuple[str, ...],
@@ -78,15 +91,18 @@ def get(
     The answer's body goes to standard output as it came. Redirects are not followed, and the token
     goes to the server of URL only.
     """
+    # What goes wrong is said once, by the error in the end, and not by log lines before it.
+    logging.getLogger("requests_tokenrefresh").addHandler(logging.NullHandler())
     watched = _WatchedStore(store.path, private=store.private)
     try:
         secret = _secret(client_secret_file)
-        tokens = _tokens(url, watched, token_url, client_id, secret, client_auth)
+        tokens = _tokens(url, watched, token_url, client_id, secret, client_auth, allow_http)
+        adapter = TokenRefreshAdapter(tokens, attach=attach)
         request = _request(url, method, headers, data)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     try:
-        response = _exchange(request, tokens, timeout, include)
+        response = _exchange(request, adapter, timeout, include)
     finally:
         if watched.unsaved is not None:  # more than whatever else went wrong: the login is lost
             fail(f"the login was refreshed and could not be saved: {watched.unsaved}", STORE)
@@ -115,8 +131,10 @@ def _tokens(
     client_id: str,
     client_secret: str | None,
     client_auth: str,
+    allow_http: bool,
 ) -> TokenSource:
-    require_secure(url)
+    for place in (url, token_url):
+        require_secure(place, insecure=allow_http, switch="--allow-http")
     grant = RefreshTokenGrant(
         token_url,
         client_id=client_id,
@@ -124,9 +142,11 @@ def _tokens(
         token_endpoint_auth_method=(
             "client_secret_post" if client_auth == "post" else "client_secret_basic"
         ),
+        insecure=allow_http,
     )
     scheme, host, *_ = urlsplit(url)
-    return TokenSource(grant, origins=[f"{scheme}://{host}"], store=store)
+    origin = f"{scheme}://{host}"  # secure, or allowed: that was looked at above
+    return TokenSource(grant, insecure_origins=[origin], store=store)
 
 
 def _secret(file: IO[str] | None) -> str | None:
@@ -166,15 +186,13 @@ def _body(data: str) -> bytes:
 
 
 def _exchange(
-    request: requests.Request, tokens: TokenSource, timeout: float, include: bool
+    request: requests.Request, adapter: TokenRefreshAdapter, timeout: float, include: bool
 ) -> requests.Response:
     """Send *request*, print the answer, and return it."""
-    # What goes wrong is said once, by the error in the end, and not by log lines before it.
-    logging.getLogger("requests_tokenrefresh").addHandler(logging.NullHandler())
     with requests.Session() as session:
-        session.auth = NoAuth()  # or a netrc entry would take the token's place
-        session.mount("https://", TokenRefreshAdapter(tokens))
-        session.mount("http://", TokenRefreshAdapter(tokens))
+        session.auth = NoAuth()  # or a netrc entry would take the place of a header of the caller's
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
         prepared = session.prepare_request(request)
         settings = session.merge_environment_settings(prepared.url or "", {}, True, None, None)
         with session.send(prepared, timeout=timeout, allow_redirects=False, **settings) as response:

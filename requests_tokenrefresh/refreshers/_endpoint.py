@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import requests
+from requests.structures import CaseInsensitiveDict
 from requests.utils import check_header_validity
 
 from .._errors import RefreshFailedError
 from .._origins import require_secure
 from ._answer import Answer, answer_in
-from ._cause import innermost, unless_it_tells, without_frames
+from ._cause import advice_for, innermost, unless_it_tells, without_frames
 from ._client import Auth
+from ._early import is_early
 from ._exchange import OneExchange
 from ._quote import Secrets, name_of
+
+_log = logging.getLogger("requests_tokenrefresh")
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Question:
 
     Attributes:
         body: As it is sent.
-        headers: Those that belong to it; they outrank the endpoint's.
+        headers: Those that belong to it; the endpoint's outrank them.
     """
 
     body: str = field(repr=False)
@@ -37,6 +42,7 @@ class TokenEndpoint:
 
     Args:
         url: https, or http on the loopback; may have a query (RFC 6749 section 3.2).
+        insecure: It may be plain http to another machine, which is said at WARNING.
         headers: Sent with every request.
         timeout: Seconds to connect, and to wait for any one piece of the answer.
         deadline: Seconds for all of it.
@@ -46,13 +52,14 @@ class TokenEndpoint:
 
     Raises:
         TypeError, ValueError: An argument makes no sense.
-        InsecureTransportError: *url* is plain http to another machine.
+        InsecureTransportError: *url* is plain http to another machine, and not *insecure*.
     """
 
     def __init__(
         self,
         url: str,
         *,
+        insecure: bool,
         headers: Mapping[str, str] | None,
         timeout: tuple[float, float],
         deadline: float,
@@ -62,12 +69,18 @@ class TokenEndpoint:
         proxies: Mapping[str, str] | None,
         clock: Callable[[], float],
     ) -> None:
-        require_secure(url)
+        secure = require_secure(url, insecure=insecure)
         if "#" in url:
             raise ValueError(
                 "the token endpoint's URL has a fragment (RFC 6749 section 3.2): drop it"
             )
         self.name = name_of(url)
+        if not secure:
+            _log.warning(
+                "logins are refreshed at %s in plain http, and everybody on the way can read the "
+                "tokens",
+                self.name,
+            )
         self._url = url
         self._headers = _checked_headers(headers or {})
         if not isinstance(timeout, tuple) or len(timeout) != 2:
@@ -85,18 +98,24 @@ class TokenEndpoint:
         self._clock = clock
 
     def ask(self, question: Question, *, auth: Auth) -> Answer:
-        """POST *question* once and return the answer.
+        """POST *question* and return the answer.
 
         Raises:
             RefreshFailedError: There was none, or not all of it, or too much of it.
         """
         asked_at = self._clock()
-        session = OneExchange(deadline=self._deadline, max_reply_bytes=self._max_reply_bytes)
+        session = OneExchange(
+            repeats=not is_early(),
+            deadline=self._deadline,
+            max_reply_bytes=self._max_reply_bytes,
+        )
         try:
             response = session.post(
                 self._url,
                 data=question.body,
-                headers={"Accept": "application/json", **self._headers, **question.headers},
+                headers=CaseInsensitiveDict(
+                    {"Accept": "application/json", **question.headers, **self._headers}
+                ),
                 auth=auth,
                 timeout=self._timeout,
                 proxies=self._proxies,
@@ -106,7 +125,13 @@ class TokenEndpoint:
         except Exception as error:
             failure = self._no_answer(without_frames(error), session.sent)
         else:
-            return answer_in(response, endpoint=self.name, asked_at=asked_at, now=self._clock())
+            return answer_in(
+                response,
+                endpoint=self.name,
+                asked_at=asked_at,
+                now=self._clock(),
+                secrets=Secrets.of(response.request),
+            )
         # Out here *error* is no variable any more, which a tool would show with all it says.
         raise failure
 
@@ -121,10 +146,16 @@ class TokenEndpoint:
         # Otherwise there is nothing to compare with, and its text may be a secret: a header that
         # cannot be sent, say.
         failure = RefreshFailedError(
-            f"the exchange with the token endpoint {self.name} failed ({said}); try again later"
+            f"the exchange with the token endpoint {self.name} failed ({said}); {advice_for(error)}"
         )
         failure.__cause__ = unless_it_tells(cause, secrets)
         return failure
+
+
+def check_one_authorization(headers: Mapping[str, str] | None, other: str) -> None:
+    """Raise ValueError if *headers* have an Authorization, which *other* arguments write."""
+    if any(name.lower() == "authorization" for name in headers or {}):
+        raise ValueError(f"headers['Authorization'] and {other} write the same header: pass one")
 
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

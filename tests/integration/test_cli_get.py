@@ -51,6 +51,19 @@ def store(tmp_path: Path) -> FileTokenStore:
     return FileTokenStore(tmp_path / "token.json")
 
 
+@pytest.fixture
+def another_machine(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of one that is not known to be this one, which it is."""
+    look_up = socket.getaddrinfo
+
+    def getaddrinfo(host: object, *args: object, **how: object) -> object:
+        return look_up("127.0.0.1" if host == "api.internal" else host, *args, **how)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,api.internal")
+    return "api.internal"
+
+
 def log_in(server: DemoServer, store: FileTokenStore) -> Token:
     reply = requests.post(f"{server.url}/login", timeout=10).json()
     token = Token.from_mapping(reply, received_at=time.time())
@@ -158,6 +171,22 @@ def test_a_netrc_entry_does_not_take_the_place_of_the_token(echo, store, tmp_pat
     server = echo()
     assert get(server.url, store, env={"NETRC": None, "HOME": str(tmp_path)}).exit_code == 0
     assert server.requests[0].headers["Authorization"] == "Bearer access-secret"
+
+
+def test_the_token_stands_where_the_server_wants_it(echo, store):
+    server = echo()
+    store.save(Token("the-token"))
+    assert get(server.url, store, "--attach", "X-Auth-Token").exit_code == 0
+    assert get(server.url, store, "--attach", "Authorization: token").exit_code == 0
+    first, second = (request.headers for request in server.requests)
+    assert (first["X-Auth-Token"], first["Authorization"]) == ("the-token", None)
+    assert second["Authorization"] == "token the-token"
+
+
+def test_a_place_that_is_no_header_is_a_usage_error(store):
+    result = get(NOWHERE, store, "--attach", "X Auth")
+    assert result.exit_code == 2
+    assert "attach is the name of a header" in result.stderr
 
 
 def test_the_token_goes_to_the_server_of_the_url_only(echo, store):
@@ -293,10 +322,29 @@ def test_a_url_that_no_token_may_go_to_is_a_usage_error(store, url, problem):
     assert "pw" not in result.output
 
 
-def test_a_token_url_in_plain_http_is_a_usage_error(store):
-    result = get("https://example.com/", store, token_url="http://example.com/token")
+@pytest.mark.parametrize(
+    ("url", "token_url"),
+    [
+        ("https://example.com/", "http://example.com/token"),
+        ("http://example.com/", "https://example.com/token"),
+    ],
+)
+def test_plain_http_to_another_machine_is_a_usage_error_that_names_the_option(
+    store, url, token_url
+):
+    result = get(url, store, token_url=token_url)
     assert result.exit_code == 2
-    assert "plain http" in result.stderr
+    assert "pass --allow-http if everybody on that network" in " ".join(result.stderr.split())
+
+
+def test_plain_http_to_another_machine_can_be_allowed(server, store, clock, another_machine):
+    """Nothing is said of it: whoever calls has just said it."""
+    log_in(server, store)
+    clock.advance(10)
+    url = server.url.replace("127.0.0.1", another_machine)
+    result = get(f"{url}/data", store, "--allow-http", token_url=f"{url}/oauth/token")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["message"] == "the token is good"
 
 
 # -- The answer ----------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ import pytest
 
 from requests_tokenrefresh.stores import _file_draft
 
-_SIZE = 64 * 1024  # bytes
+_SIZE = 512 * 1024  # bytes
+_BLOCK = 4096  # bytes, of which a full disk has not one
 
 
 class Disk(Protocol):
@@ -35,6 +36,9 @@ class Disk(Protocol):
 
     def make_read_only(self) -> None:
         """Take no more writes, whoever has a file open."""
+
+    def make_writable(self) -> None:
+        """Take back `make_read_only`."""
 
     def mount(self, path: Path) -> None:
         """Mount another file, with the same content, at the file *path* alone."""
@@ -53,8 +57,8 @@ class RealDisk:
 
     def fill(self) -> None:
         with (self.folder / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
-            for _ in range(_SIZE):
-                ballast.write(b"x" * 512)
+            while True:
+                ballast.write(b"x" * _BLOCK)
 
     def make_room(self) -> None:
         (self.folder / "ballast").unlink()
@@ -62,6 +66,9 @@ class RealDisk:
     def make_read_only(self) -> None:
         self._mount(self.folder, "--bind", str(self.folder))
         self._run("mount", "-o", "remount,bind,ro", str(self.folder))
+
+    def make_writable(self) -> None:
+        self._run("umount", "--lazy", str(self._mounted.pop()))
 
     def mount(self, path: Path) -> None:
         other = self.folder / "on the host.json"
@@ -88,25 +95,28 @@ class MadeUpDisk:
     def __init__(self, folder: Path, patches: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self._patches = patches
-        self._make_file = tempfile.mkstemp
 
     def fill(self) -> None:
         self._patches.setattr(tempfile, "mkstemp", _refusing(errno.ENOSPC))
 
     def make_room(self) -> None:
-        self._patches.setattr(tempfile, "mkstemp", self._make_file)
+        self._patches.undo()
 
     def make_read_only(self) -> None:
         self._patches.setattr(tempfile, "mkstemp", _refusing(errno.EROFS))
         for change in ("replace", "unlink"):
             self._patches.setattr(Path, change, _refusing(errno.EROFS))
 
+    def make_writable(self) -> None:
+        self._patches.undo()
+
     def mount(self, path: Path) -> None:
         mounts = self.folder / "mountinfo"
         escaped = str(path).replace("\\", r"\134").replace(" ", r"\040")
+        others = _file_draft._MOUNTS.read_text() if _file_draft._MOUNTS.exists() else ""
         mounts.write_text(
-            "24 1 0:22 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
-            f"36 24 0:22 /on\\040the\\040host.json {escaped} rw,noatime - ext4 /dev/vda rw\n"
+            others
+            + f"36 24 0:22 /on\\040the\\040host.json {escaped} rw,noatime - ext4 /dev/vda rw\n"
         )
         self._patches.setattr(_file_draft, "_MOUNTS", mounts)
         for change, which in (("replace", 1), ("unlink", 0)):

@@ -8,7 +8,12 @@ import threading
 from tests.support.login_site import Fault, Gate
 from tests.support.servers import HTTPServer, Received, Reply
 
-HOSTS = ["https://auth.example.com", "https://api.example.com"]
+HOSTS = [
+    "https://auth.example.com",
+    "https://api.example.com",
+    "http://auth:8000",
+    "http://api:8000",
+]
 """What the documents call it."""
 
 
@@ -86,7 +91,7 @@ class ExampleCom(HTTPServer):
                 return Reply.json({"access_token": self._next("access", "refresh")["access"]})
             case "/renew":
                 return Reply(body=self._next("access", "refresh")["access"].encode())
-        if request.headers["Authorization"] == f"Bearer access-{self._given}":
+        if _carries(request, f"access-{self._given}"):
             with self._lock:
                 self._opened.append(request.path)
             return Reply.json({"message": "the token is good"})
@@ -117,4 +122,23 @@ _REJECTIONS = {
     "/behind-basic": _rejection(401, 'Basic realm="api"'),
     "/behind-session": _rejection(403, code="token_not_valid"),
     "/says-498": _rejection(498),
+    "/redirects": Reply(302, headers=[("Location", "/login?next=/redirects")]),
+    "/says-ok": Reply.json({"ok": False, "error": "expired"}),
 }
+
+
+def _carries(request: Received, token: str) -> bool:
+    """Return whether *token* is where the page wants it."""
+    authorization = request.headers["Authorization"]
+    match request.path.partition("?")[0]:
+        case "/by-header":
+            return request.headers["X-Auth-Token"] == token
+        case "/by-scheme":
+            return authorization == f"token {token}"
+        case "/alone":
+            return authorization == token
+        case "/by-cookie":
+            return request.headers["Cookie"] == f"theme=dark; session={token}"
+        case "/by-query":
+            return request.path == f"/by-query?page=2&access_token={token}"
+    return authorization == f"Bearer {token}"

@@ -111,6 +111,7 @@ class Plan:
         client: Its id and secret there.
         options: Of the `TokenSource`.
         clock_stands: Whether time is what the test says it is, the store's excepted.
+        clock_at: Where it stands then, in epoch seconds; None: where it is when the worker starts.
         draw: What the source draws instead of random numbers; None: it draws.
     """
 
@@ -120,6 +121,7 @@ class Plan:
     client: tuple[str, str | None]
     options: Mapping[str, Any] = field(default_factory=dict)
     clock_stands: bool = False
+    clock_at: float | None = None
     draw: float | None = None
 
 
@@ -178,7 +180,8 @@ class _Worker:
         self._plan = plan
         self._points = _Points()
         self._between = threading.Lock()  # held from a token request until its turn is over
-        self._clock: Callable[[], float] = Clock(time.time()) if plan.clock_stands else time.time
+        now = time.time() if plan.clock_at is None else plan.clock_at
+        self._clock: Callable[[], float] = Clock(now) if plan.clock_stands else time.time
         self._store = _WatchedStore(store, self._points, self._end_turn)
         self._grant = self._make_grant(timeout=10.0)
         self._events: list[Event] = []
@@ -347,11 +350,11 @@ class _Points:
 
 
 class _WatchedStore:
-    """A store with points, that counts."""
+    """A store with points, that counts; what more a store can do, those do that tests have here."""
 
     shared = True
 
-    def __init__(self, store: TokenStore, points: _Points, end_turn: Callable[[], None]) -> None:
+    def __init__(self, store: Any, points: _Points, end_turn: Callable[[], None]) -> None:
         self._store = store
         self._points = points
         self._end_turn = end_turn
@@ -379,6 +382,15 @@ class _WatchedStore:
 
     def clear(self) -> None:
         self._store.clear()
+
+    def ensure_can_save(self) -> None:
+        self._store.ensure_can_save()
+
+    def load_pause(self) -> float | None:
+        return self._store.load_pause()
+
+    def save_pause(self, until: float | None) -> None:
+        self._store.save_pause(until)
 
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:

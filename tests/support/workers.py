@@ -205,9 +205,11 @@ class Workers:
     def start(self, count: int, **how: Any) -> list[Worker]:
         """Start *count* of them.
 
-        *how* has `clock_stands` and `draw` of `Plan`; the rest are options of `TokenSource`.
+        *how* has `clock_stands`, `clock_at` and `draw` of `Plan`; the rest are options of
+        `TokenSource`.
         """
-        own = {name: how.pop(name) for name in ("clock_stands", "draw") if name in how}
+        ours = ("clock_stands", "clock_at", "draw")
+        own = {name: how.pop(name) for name in ours if name in how}
         client = (CLIENT.client_id, CLIENT.client_secret)
         plan = Plan(self._store, self._site.url, self._site.token_url, client, how, **own)
         workers = [Worker(plan) for _ in range(count)]

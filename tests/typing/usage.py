@@ -76,6 +76,7 @@ def a_grant_with_all_its_arguments() -> RefreshTokenGrant:
         verify="/etc/ssl/ca.pem",
         cert=("client.pem", "client.key"),
         proxies={"https": "http://proxy.example.com:3128"},
+        insecure=False,
         clock=lambda: 0.0,
     )
 
@@ -115,6 +116,7 @@ def json_endpoints_are_refreshers(token: Token | None) -> None:
         verify=True,
         cert="client.pem",
         proxies={},
+        insecure=True,
         clock=lambda: 0.0,
     )
     JSONRefresh(API, refresh_token_in="cookie")  # type: ignore[arg-type]
@@ -153,6 +155,7 @@ def a_source_with_all_its_arguments() -> TokenSource:
     return TokenSource(
         a_grant_with_all_its_arguments(),
         origins={API},
+        insecure_origins=["http://api:8000"],
         token={"access_token": "access", "refresh_token": "refresh"},
         store=FileTokenStore("~/.config/reports/token.json"),
         login=ClientCredentialsGrant(TOKEN_URL, client_id="reports", client_secret="secret"),
@@ -179,7 +182,7 @@ def sources_take_tokens_and_stores_in_several_forms() -> None:
     TokenSource(refresh, origins=[API], token=None, store=None, login=lambda: {"access_token": "a"})
     TokenSource(refresh, origins=[API], store=MemoryTokenStore())
     TokenSource(refresh, origins=[API], when_logged_out="ignore")  # type: ignore[arg-type]
-    TokenSource(refresh)  # type: ignore[call-arg]  # a token has to be for somebody
+    TokenSource(refresh, insecure_origins=["http://api:8000"])
 
 
 def what_a_source_does(tokens: TokenSource) -> None:
@@ -205,6 +208,8 @@ def what_an_adapter_of_ones_own_reports(tokens: TokenSource, token: Token) -> No
     tokens.give_up(token)
     assert_type(tokens.on_trial(token), bool)
     assert_type(tokens.refreshing_here(), bool)
+    assert_type(tokens.scheme(), str | None)
+    tokens.say_once("a request passes through")
     tokens.tell(events.LoggedOut, reason="logged_out")
 
 
@@ -220,6 +225,8 @@ def adapters_are_mounted(tokens: TokenSource) -> None:
         transport=HTTPAdapter(),
         is_rejected=is_rejected,
         spool_bodies=1024,
+        attach="X-Auth-Token",
+        replaces=["token"],
         pool_connections=1,
         pool_maxsize=50,
         max_retries=Retry(3),
@@ -229,6 +236,17 @@ def adapters_are_mounted(tokens: TokenSource) -> None:
     assert_type(adapter.send(request), requests.Response)
     adapter.send(request, stream=True, timeout=(5, None), verify=False, cert=None, proxies={})
     adapter.close()
+
+    def in_a_cookie(request: requests.PreparedRequest, token: Token) -> None:
+        request.headers["Cookie"] = f"session={token.access_token}"
+
+    def elsewhere(request: requests.PreparedRequest, token: Token) -> requests.PreparedRequest:
+        return request.copy()
+
+    TokenRefreshAdapter(tokens, attach=in_a_cookie, replaces={"token"})
+    TokenRefreshAdapter(tokens, attach=elsewhere)
+    TokenRefreshAdapter(tokens, attach=None)
+    TokenRefreshAdapter(tokens, attach=b"X-Auth-Token")  # type: ignore[arg-type]
     TokenRefreshAdapter("access")  # type: ignore[arg-type]
     TokenRefreshAdapter(tokens, HTTPAdapter())  # type: ignore[call-arg]  # by keyword only
 
@@ -238,7 +256,9 @@ def sessions_that_are_there_already(session: requests.Session, tokens: TokenSour
     mount(
         session, tokens, is_rejected=lambda response: response.status_code == 498, spool_bodies=1024
     )
+    mount(session, tokens, attach="X-Auth-Token", replaces=("token",))
     mount(tokens, session)  # type: ignore[arg-type]  # the session comes first
+    install(tokens, attach="X-Auth-Token", replaces=("token",))
     with install(tokens) as installation:
         assert_type(installation, Installation)
     install(

@@ -163,7 +163,9 @@ def test_a_refresher_that_cannot_do_without_a_token_says_so() -> None:
 @pytest.mark.parametrize("reply", [{}, {"access_token": "a\r\nb"}, 7, {"access_token": ""}])
 def test_a_reply_without_a_usable_token_is_transient(reply: object) -> None:
     source = make_source(lambda _: reply)
-    with pytest.raises(RefreshFailedError, match="Error while getting a new token"):
+    with pytest.raises(
+        RefreshFailedError, match="what the refresher has returned is no new token: "
+    ):
         source.refresh(source.token())
 
 

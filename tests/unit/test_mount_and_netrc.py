@@ -330,9 +330,9 @@ def test_a_redirect_to_another_host_has_what_netrc_says_there(
 
 
 def test_a_redirect_from_another_host_has_the_token_at_the_origin(
-    home: Path, http_server: Callable[..., HTTPServer]
+    http_server: Callable[..., HTTPServer],
 ) -> None:
-    (home / ".netrc").write_text(lines_for("localhost"))
+    """requests looks into netrc again, and finds something there for the origin."""
     with GuardedAPI() as api, requests.Session() as session:
         mount(session, api.tokens)
         other = http_server(redirect_to(f"{api.url}/orders"))

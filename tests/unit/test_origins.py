@@ -305,6 +305,55 @@ def test_plain_http_to_another_machine_is_refused(host):
     assert Origins([f"https://{host}"]).allow(f"https://{host}/")
 
 
+def test_the_error_names_the_switch_for_a_network_of_ones_own():
+    with pytest.raises(InsecureTransportError, match=r"or pass insecure=True if everybody on that"):
+        require_secure("http://auth:8000/token")
+    with pytest.raises(
+        InsecureTransportError, match=r"pass insecure_origins=\['http://api:8000'\]"
+    ):
+        Origins(["https://a", "http://API:8000/"])
+
+
+def test_plain_http_to_another_machine_is_allowed_by_name():
+    origins = Origins([], ["http://api:8000"])
+    assert origins.origins == origins.insecure == ("http://api:8000",)
+    assert origins.allow("http://api:8000/orders")
+    assert require_secure("http://api:8000/token", insecure=True) is False
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api/", "http://api:8001/", "https://api:8000/", "http://api:8000.evil.org/"]
+)
+def test_a_name_allows_exactly_one_origin(url):
+    origins = Origins(["https://a"], ["http://api:8000"])
+    assert origins.origins == ("http://api:8000", "https://a")
+    assert not origins.allow(url)
+
+
+def test_an_origin_may_be_in_both_lists():
+    assert Origins(["http://API:80"], ["http://api/"]) == Origins([], ["http://api"])
+
+
+def test_among_the_insecure_may_be_secure_ones():
+    origins = Origins(insecure=["https://a", "http://localhost", "http://b"], origins=["https://c"])
+    assert origins.origins == ("http://b", "http://localhost", "https://a", "https://c")
+    assert origins.insecure == ("http://b",)
+    assert require_secure("https://a/token", insecure=True) is True
+
+
+def test_an_insecure_origin_is_no_less_an_origin():
+    with pytest.raises(ValueError, match=r"insecure_origins\[1\] has something after the host"):
+        Origins([], ["http://a", "http://b/path"])
+    with pytest.raises(TypeError, match="insecure_origins is a list"):
+        Origins(["https://a"], "http://b")
+
+
+@pytest.mark.parametrize("insecure", ["false", 0, None])
+def test_whether_it_may_be_insecure_is_said_by_true_or_false(insecure):
+    with pytest.raises(TypeError, match="insecure is True or False, got"):
+        require_secure("https://a/token", insecure=insecure)
+
+
 @pytest.mark.parametrize(
     "host", ["localhost", "LocalHost:80", "127.0.0.1:8080", "127.255.0.3", "[::1]", "[0:0::1]:9"]
 )

@@ -18,7 +18,11 @@ from requests_tokenrefresh._errors import (
     RefreshFailedError,
 )
 from requests_tokenrefresh._token import Token
-from requests_tokenrefresh.refreshers import ClientCredentialsGrant, RefreshTokenGrant
+from requests_tokenrefresh.refreshers import (
+    ClientCredentialsGrant,
+    JSONRefresh,
+    RefreshTokenGrant,
+)
 
 URL = "https://auth.example.com/oauth/token"
 OLD = Token("old-access-token", "old-refresh-token", extra={"scope": "before"})
@@ -134,6 +138,32 @@ def test_scope_data_and_headers_are_sent_as_given(endpoint):
         "empty": [""],
     }
     assert (request.headers["X-Tenant"], request.headers["Accept"]) == ("7", "*/*")
+
+
+@pytest.mark.parametrize("secret", [None, "hush"])
+def test_a_client_id_in_data_is_sent_where_the_grant_sends_none(endpoint, secret):
+    """Some servers want it in the form beside Basic authentication."""
+    accept(endpoint)
+    client_id = None if secret is None else "reports"
+    grant(client_id=client_id, client_secret=secret, data={"client_id": "reports"})(OLD)
+    request, form = sent(endpoint)
+    assert form["client_id"] == ["reports"]
+    if secret is not None:
+        assert basic(request) == "reports:hush"
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "content-type", "Accept", "accept"])
+def test_headers_outrank_those_of_the_grant(endpoint, name):
+    accept(endpoint)
+    value = "application/x-www-form-urlencoded; charset=utf-8"
+    grant(headers={name: value})(OLD)
+    assert sent(endpoint)[0].headers[name] == value
+
+
+def test_an_authorization_in_headers_is_sent_where_nothing_else_writes_it(endpoint):
+    accept(endpoint)
+    grant(headers={"authorization": "Basic abc"})(OLD)
+    assert sent(endpoint)[0].headers["Authorization"] == "Basic abc"
 
 
 def test_the_query_of_the_url_is_kept(endpoint):
@@ -270,7 +300,7 @@ def test_a_server_in_trouble_cannot_end_the_login(endpoint):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        ({"code": 400, "message": "TOKEN_EXPIRED"}, "TOKEN_EXPIRED"),
+        ({"code": 400, "message": "QUOTA_EXCEEDED"}, "QUOTA_EXCEEDED"),
         (["invalid_grant"], "an error without a code"),
         (7, "an error without a code"),
     ],
@@ -321,6 +351,13 @@ def test_a_grant_pickles(endpoint, kind):
         ({"token_endpoint_auth_method": "header"}, ValueError, "one of client_secret_basic, "),
         ({"scope": ["read"]}, TypeError, "scope is a string or None, got list"),
         ({"data": {"scope": "x"}}, ValueError, "must not have 'scope'"),
+        ({"data": {"client_id": "x"}}, ValueError, "must not have 'client_id': the grant sends it"),
+        ({"data": {"refresh_token": "x"}}, ValueError, "must not have 'refresh_token'"),
+        (
+            {"client_secret": "x", "headers": {"authorization": "y"}},
+            ValueError,
+            r"headers\['Authorization'\] and client_secret write the same header: pass one",
+        ),
         ({"data": {"audience": 7}}, TypeError, r"data\['audience'\] is a string or a list"),
         ({"data": {7: "audience"}}, TypeError, r"data\[7\] is a string or a list"),
         ({"data": {"audience": [7]}}, TypeError, r"data\['audience'\] is a string or a list"),
@@ -360,3 +397,39 @@ def test_client_credentials_are_for_clients_that_authenticate():
     with pytest.raises(ValueError, match="pass client_id and client_secret, or auth=, or cert="):
         ClientCredentialsGrant(URL, client_id="reports")
     ClientCredentialsGrant(URL, auth=requests.auth.HTTPBasicAuth("id", "secret"))
+
+
+# -- Plain http ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("refresher", "reply"),
+    [
+        (RefreshTokenGrant, {"access_token": "new"}),
+        (ClientCredentialsGrant, {"access_token": "new"}),
+        (JSONRefresh, {"access": "new"}),
+    ],
+)
+def test_plain_http_to_another_machine_has_to_be_allowed_and_is_said_once(
+    endpoint, caplog, refresher, reply
+):
+    url = "http://auth:8000/token?tenant=s3cret"
+    client = {} if refresher is JSONRefresh else {"client_id": "a", "client_secret": "b"}
+    with pytest.raises(InsecureTransportError, match="pass insecure=True if"):
+        refresher(url, **client)
+    grant = refresher(url, **client, insecure=True)
+    endpoint.post(url, json=reply)
+    for _ in range(2):
+        assert grant(OLD).access_token == "new"
+    assert [(it.levelname, it.getMessage()) for it in caplog.records] == [
+        (
+            "WARNING",
+            "logins are refreshed at http://auth:8000/token in plain http, and everybody on the "
+            "way can read the tokens",
+        )
+    ]
+
+
+def test_nothing_is_said_of_a_url_that_is_secure_anyway(caplog):
+    grant(insecure=True)
+    assert caplog.messages == []

@@ -33,6 +33,7 @@ from tests.support.logins import ORIGIN, Refresher, first_token, make_source
         ),
         ("origins", [], ValueError, "origins is empty"),
         ("origins", ["http://api.example.com"], InsecureTransportError, "use https"),
+        ("insecure_origins", "http://api:8000", TypeError, "insecure_origins is a list"),
         ("store", 7, TypeError, "store"),
         ("token", 7, ValueError, "a token reply is a mapping, got int"),
         ("leeway", -1, ValueError, "leeway is a number of seconds, 0 or more, got -1"),
@@ -110,6 +111,31 @@ def test_a_source_with_a_shared_store_pickles_without_its_tokens(tmp_path: Path)
     assert again.origins == source.origins
     assert again.__reduce__()[0].keywords["leeway"] == 3
     assert again.token().access_token == "access-0"
+
+
+def test_plain_http_to_another_machine_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    source = TokenSource(never_called, insecure_origins=["http://api:8000"], token="a")
+    assert source.origins.origins == ("http://api:8000",)
+    source.token()
+    assert [(it.levelname, it.getMessage()) for it in caplog.records] == [
+        (
+            "WARNING",
+            "tokens go to http://api:8000 in plain http, and everybody on the way can read them",
+        )
+    ]
+
+
+def test_nothing_is_said_of_what_is_on_this_machine(caplog: pytest.LogCaptureFixture) -> None:
+    TokenSource(never_called, insecure_origins=["http://localhost:8000"])
+    assert caplog.messages == []
+
+
+def test_a_source_with_an_insecure_origin_pickles_with_it(tmp_path: Path) -> None:
+    insecure = ["http://api:8000"]
+    source = TokenSource(
+        never_called, origins=[ORIGIN], insecure_origins=insecure, store=tmp_path / "token.json"
+    )
+    assert pickle.loads(pickle.dumps(source)).origins == source.origins
 
 
 def test_a_source_that_has_only_memory_does_not_pickle_and_says_what_to_use() -> None:
