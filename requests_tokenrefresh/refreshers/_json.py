@@ -49,8 +49,9 @@ class JSONRefresh:
             so at most such endpoints, unless it is about the client (``invalid_client``).
         json: Further fields to send.
         auth: What else authenticates the request: a `requests` `AuthBase`, or a function like one.
-        token_type, headers, timeout, deadline, max_reply_bytes, verify, cert, proxies, insecure, clock:
+        token_type, headers, timeout, deadline, max_reply_bytes, verify, cert, proxies, insecure:
             As in `RefreshTokenGrant`.
+        clock: Likewise.
 
     Raises:
         TypeError, ValueError: An argument makes no sense; the message says what to pass.
