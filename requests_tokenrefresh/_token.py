@@ -42,6 +42,8 @@ _BEARER = frozenset(
     }
 )
 
+_USUAL_TYPE = "Bearer"  # where nobody says another
+
 # Types whose use takes a signature or proof with every request (RFC 9449, the MAC draft): sent
 # alone such a token is useless.
 _PROOF_OF_POSSESSION = frozenset({"dpop", "mac", "pop"})
@@ -140,7 +142,7 @@ class Token:
         else:
             is_text = isinstance(fields.get("expires_at"), str)
             expires_at = read("expires_at", moment if is_text else seconds, fields)
-            token_type = read("token_type", scheme, fields) or "Bearer"
+            token_type = read("token_type", scheme, fields) or _USUAL_TYPE
         return cls(
             fields["access_token"],
             fields.get("refresh_token") or _refresh_token_of(previous),
@@ -312,19 +314,19 @@ def _type_in(fields: Mapping[str, Any], previous: Token | None) -> str:
     """Return the scheme that a server means by the ``token_type`` in *fields*."""
     name = fields.get("token_type") or None
     if name is None:
-        return "Bearer" if previous is None else previous.token_type
+        return _USUAL_TYPE if previous is None else previous.token_type
     if isinstance(name, str):
         name = name.strip()
         bare = re.sub(r"[\s_-]", "", name).lower()
         if bare in _BEARER or bare.startswith("urn:"):
-            return "Bearer"
+            return _USUAL_TYPE
         if bare in _PROOF_OF_POSSESSION:
             _log.warning(
                 "by its token_type, a token reply wants a proof with every request, which is not "
                 "sent; if the server takes the token without one, pass token_type='Bearer' to the "
                 "grant"
             )
-    return read("token_type", scheme, {"token_type": name}) or "Bearer"
+    return read("token_type", scheme, {"token_type": name}) or _USUAL_TYPE
 
 
 def _extra(fields: Mapping[str, Any], previous: Token | None) -> dict[str, Any]:

@@ -51,9 +51,9 @@ def is_lost(error: Exception) -> bool:
     connection broke before all of the answer was there; not if it took too long."""
     cause = innermost(error)
     if isinstance(cause, ProxyError):
-        cause = cause.original_error
+        cause = next((inner for inner in cause.args if isinstance(inner, Exception)), cause)
     if isinstance(cause, NewConnectionError):
-        return not isinstance(cause.__cause__, TimeoutError)
+        return not isinstance(cause.__cause__ or cause.__context__, TimeoutError)
     return isinstance(cause, ProtocolError) and any(
         isinstance(inner, ConnectionError | http.client.IncompleteRead) for inner in cause.args
     )

@@ -86,6 +86,8 @@ class ExampleCom(HTTPServer):
                 return self.process(request)
             case "/api/token/" | "/api/token/refresh/":
                 return Reply.json(self._next("access", "refresh"))
+            case "/session/renew":
+                return Reply.json({"data": {"tokens": self._next("access", "refresh")}})
             case "/refresh":
                 assert (request.headers["Authorization"] or "").startswith("Bearer refresh-")
                 return Reply.json({"access_token": self._next("access", "refresh")["access"]})
