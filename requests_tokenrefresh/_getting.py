@@ -182,8 +182,7 @@ class Getting:
         finally:
             # Interrupted, or a store's lock has swallowed what was raised inside it; one that ended
             # in any other way is not under way any more.
-            if outcome == "abandoned" or flight.token is None:
-                self._flights.abandon(flight)
+            self._flights.abandon(flight)
             self._telling.tell(RefreshEnded, outcome=outcome)
         if flight.interrupt is not None:
             raise flight.interrupt
