@@ -30,6 +30,7 @@ from ._errors import (
 from ._evidence import Resource, resource_of
 from ._replay import (
     body_position,
+    may_go_out_again,
     rewind,
     set_aside,
     spooled,
@@ -308,7 +309,7 @@ class TokenRefreshAdapter(HTTPAdapter):
         self._source.tell(ReplayStarted, trial=self._source.on_trial(token))
         try:
             while True:
-                response = self._attachment.send(request, token, self._transmit, how)
+                response = self._send_again(request, position, token, how)
                 refused = self._rejects(request, response, token)
                 if not refused:
                     break
@@ -328,6 +329,16 @@ class TokenRefreshAdapter(HTTPAdapter):
                 self._source.give_up(token)
             self._source.tell(ReplayEnded, verdict=verdict)
         return response, is_last
+
+    def _send_again(
+        self, request: requests.PreparedRequest, position: Any, token: Token, how: dict[str, Any]
+    ) -> requests.Response:
+        try:
+            return self._attachment.send(request, token, self._transmit, how)
+        except requests.ConnectionError as error:
+            if not (may_go_out_again(error, request.method) and rewind(request.body, position)):
+                raise
+        return self._attachment.send(request, token, self._transmit, how)
 
     def _refresh_for_the_next(
         self, request: requests.PreparedRequest, token: Token, response: requests.Response

@@ -10,11 +10,13 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ._errors import LoginRequiredError, RefreshFailedError, TokenRefreshError, says_invalid_grant
+from ._errors import TokenRefreshError
 from ._flight import Flight, Flights
 from ._hand import Hand
 from ._token import Token, read_reply
 from .refreshers import Refresher
+from .refreshers._early import refreshing
+from .refreshers._others import failure_in, failure_of
 
 Reply: TypeAlias = Token | Mapping[str, Any] | str
 
@@ -50,25 +52,28 @@ class Asking:
         # expiry is never later than the server's.
         asked_at = self._flights.now().wall
         try:
-            reply = _heard(flight, ask) if anywhere else ask()
-            token = read_reply(reply, received_at=asked_at, previous=basis)
+            with refreshing(early=flight.why == "early"):
+                reply = _heard(flight, ask) if anywhere else ask()
         except TokenRefreshError:
             raise
         except Exception as error:
-            if says_invalid_grant(error):
-                raise LoginRequiredError(
-                    "the token endpoint refused the refresh token (invalid_grant); log in again",
-                    reason="invalid_grant",
-                ) from error
-            # Not its message, which may repeat a URL or a form with secrets in it.
-            raise RefreshFailedError(
-                f"{type(error).__name__} while getting a new token"
-                + ("" if basis is not None else " without an old one (nobody has logged in yet?)")
-            ) from error
+            now = self._flights.now().wall
+            raise failure_of(error, basis=basis, asked_at=asked_at, now=now) from error
+        token = _token_in(reply, basis, asked_at)
+        del reply  # this frame may be part of a traceback, and there are tools that show variables
+        if isinstance(token, TokenRefreshError):
+            raise token
         if not self._take(token, False).counts_as_expired(self._flights.now()):
             return token
         _log.warning("a new token has expired on arrival: do the clocks disagree? Using it anyway")
         return dataclasses.replace(token, expires_at=None)
+
+
+def _token_in(reply: Reply, basis: Token | None, asked_at: float) -> Token | TokenRefreshError:
+    try:
+        return read_reply(reply, received_at=asked_at, previous=basis)
+    except ValueError as error:
+        return failure_in(reply, str(error))
 
 
 def _anywhere(ask: object) -> bool:

@@ -31,6 +31,4 @@ def pause_after(
         seconds = min(LONGEST_SAID, said) * (1 + _JITTER * luck)
     else:
         seconds = min(_LONGEST, _FIRST * doubled) * luck
-    if isinstance(error, RefreshFailedError):
-        error.retry_after = seconds
     return Pause(error, failures + 1, now.steady + seconds)

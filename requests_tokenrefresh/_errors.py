@@ -6,9 +6,7 @@ keeps guarding them. No error carries a token in its message, its repr or its pi
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -70,6 +68,7 @@ class LoginRequiredError(TokenRefreshError, requests.HTTPError):
             token was refused wherever it was tried), ``logged_out`` (`logout()` was called),
             ``logged_out_elsewhere`` (the shared store has been emptied by another process), or a
             word of the refresher's own.
+        status, code, said: As in `RefreshFailedError`.
         response: Always a 401: the one this caller was answered, or one made here if
             nothing was sent.
     """
@@ -82,26 +81,56 @@ class LoginRequiredError(TokenRefreshError, requests.HTTPError):
         *,
         reason: str = "login_required",
         response: requests.Response | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        said: str | None = None,
     ) -> None:
         super().__init__(message, response=local_unauthorized() if response is None else response)
         self.reason = reason
+        self.status = status
+        self.code = code
+        self.said = said
+
+
+def trial_refused() -> LoginRequiredError:
+    """Return what ends a login whose new token is refused by all who were asked."""
+    return LoginRequiredError(
+        "the refresh gave a new token, and it was refused wherever it was tried; "
+        "call login() with a new token",
+        reason="trial_refused",
+    )
 
 
 class RefreshFailedError(TokenRefreshError):
     """No new token could be had, and the login is not over: try again later.
 
     A refresher raises it for anything short of a refusal: the token endpoint was unreachable,
-    answered 5xx or 429, or its reply made no sense. `__cause__` says which.
+    answered 5xx or 429, or its reply made no sense.
 
     Attributes:
         retry_after: Seconds until another attempt is worth while; None if nobody said.
+        status: The HTTP status of the issuer's answer; None if there was no answer.
+        code: What it calls the error (``invalid_client``); None if it has no name for it.
+        said: All that it says, as one line that repeats nothing it was sent; None as *status*.
+        response: The 401 that this caller was answered, if it was one.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        said: str | None = None,
+    ) -> None:
         super().__init__(message)
         if retry_after is not None and not 0 <= retry_after < math.inf:
             raise ValueError(f"retry_after is a number of seconds, 0 or more, got {retry_after!r}")
         self.retry_after = retry_after
+        self.status = status
+        self.code = code
+        self.said = said
 
 
 class RefreshTimeoutError(TokenRefreshError, requests.Timeout):
@@ -142,23 +171,3 @@ class StoreDataLostError(TokenStoreError):
 
 class InsecureTransportError(TokenRefreshError):
     """A token would have travelled over plain http to another machine (RFC 6750 section 5.3)."""
-
-
-_REFUSALS = ("invalid_grant", "interaction_required")
-
-
-def says_invalid_grant(error: Exception) -> bool:
-    """Return whether another library's *error* is a refused refresh token (RFC 6749 section 5.2).
-
-    Understood are the errors of oauthlib and Authlib, and of a reply without a token (MSAL returns
-    error replies), whose `error` is the code; those of google-auth, which have the error reply
-    among their arguments; and what `response.raise_for_status()` raises when the response is an
-    error reply in JSON.
-    ``interaction_required`` is the same (OpenID Connect Core section 3.1.2.6): somebody has to log
-    in again.
-    """
-    replies: list[object] = [{"error": getattr(error, "error", None)}, *error.args]
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        with contextlib.suppress(requests.RequestException, ValueError, RecursionError):
-            replies.append(error.response.json())
-    return any(isinstance(it, Mapping) and it.get("error") in _REFUSALS for it in replies)

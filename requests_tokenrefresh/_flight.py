@@ -242,8 +242,8 @@ class Flights:
         """End *flight*, whose leader was interrupted: what it has brought exists nowhere else."""
         with self.turn:
             now, hand = self.now(), flight.brought
-            if flight.token is not None:
-                return  # it has landed, or its token is on trial: see `handing_over`
+            if self.login.standing is ON_TRIAL:
+                return  # what it has brought is in use: see `handing_over`
             if hand is None:
                 self._become(gave_way(self.login, flight, now))
             else:
@@ -263,7 +263,7 @@ class Flights:
                 if (flight := self.login.flight) is not None:
                     flight.waiters.pop(threading.get_ident(), None)
                 if flight is not None and _is_pilot(flight):
-                    if flight.token is not None:
+                    if self.login.standing is ON_TRIAL:
                         self._pass_on(flight)
                     elif flight is not before:
                         # One that was under way before belongs to a call further out, which may go
@@ -387,9 +387,9 @@ class Flights:
                 break
             if ends == flight.trial_ends:
                 self._end_trial(flight)
-            elif flight.token is None:
-                raise RefreshTimeoutError(_TOO_LONG.format(self._wait_timeout))
-            else:
+            elif ends == deadline:  # else the trial has been given more time meanwhile
+                if flight.token is None:
+                    raise RefreshTimeoutError(_TOO_LONG.format(self._wait_timeout))
                 return False
         return True
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
-from ._errors import LoginRequiredError, RefreshFailedError, RefreshTimeoutError, TokenRefreshError
+from ._errors import RefreshFailedError, RefreshTimeoutError, TokenRefreshError, trial_refused
 from ._flight import Flight, Flights, Why
 from ._hand import REJECTED, Hand
 from ._keeping import Keeping, told
@@ -98,7 +98,7 @@ class Getting:
 
     def is_own_at_last(self, held: Held) -> bool:
         """Return whether the 401 to a replay is the resource's own, or another token may help."""
-        ends = _trial_refused() if self._ends_in_doubt else None
+        ends = trial_refused() if self._ends_in_doubt else None
         before, after, step = self._flights.refuse(held, ends)
         ended = ends is not None and after.over is ends
         if ended:
@@ -182,8 +182,7 @@ class Getting:
         finally:
             # Interrupted, or a store's lock has swallowed what was raised inside it; one that ended
             # in any other way is not under way any more.
-            if outcome == "abandoned" or flight.token is None:
-                self._flights.abandon(flight)
+            self._flights.abandon(flight)
             self._telling.tell(RefreshEnded, outcome=outcome)
         if flight.interrupt is not None:
             raise flight.interrupt
@@ -211,11 +210,3 @@ class Getting:
         if pause is not None and isinstance(own, RefreshFailedError):
             own.retry_after = max(0.0, pause.until - self._monotonic())
         raise own from (error.__cause__ or error)
-
-
-def _trial_refused() -> LoginRequiredError:
-    return LoginRequiredError(
-        "the refresh gave a new token, and it was refused wherever it was tried; "
-        "call login() with a new token",
-        reason="trial_refused",
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -14,11 +15,14 @@ from typing import Any
 import requests
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, get_cookie_header
 from urllib3 import HTTPResponse
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 _MOST_SET_ASIDE = 64 * 1024  # bytes of a 401 that are worth keeping its connection for
 _LONGEST_SET_ASIDE = 1.0  # seconds, likewise
 _READ_AT_ONCE = 16 * 1024  # bytes
+
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)  # by the server
 
 
 # -- The body ----------------------------------------------------------------------------------
@@ -141,6 +145,34 @@ def with_cookies(
     extract_cookies_to_jar(jar, answer.request, answer.raw)
     again.prepare_cookies(jar)
     return again
+
+
+# -- The connection that a replay meets ---------------------------------------------------------
+
+
+def may_go_out_again(error: requests.ConnectionError, method: str | None) -> bool:
+    """Return whether a replay that met *error* may be sent once more, over another connection.
+
+    It may if no connection could be had, so that nothing was sent; and if the connection was closed
+    before there was an answer, where *method* is idempotent (RFC 9110 section 9.2.2). Many a server
+    closes after its 401 without saying so, and is not always quicker than the replay.
+    """
+    causes = list(_causes(error))
+    if any(isinstance(cause, NewConnectionError) for cause in causes):
+        return not any(isinstance(cause.__cause__, TimeoutError) for cause in causes)
+    closed = any(isinstance(cause, _CLOSED) for cause in causes)
+    return closed and (method or "GET").upper() in _IDEMPOTENT
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Return *error* and what requests and urllib3 have wrapped in it."""
+    while error is not None:
+        yield error
+        error = getattr(error, "reason", None) or _first_error_in(error.args)
+
+
+def _first_error_in(args: tuple[Any, ...]) -> BaseException | None:
+    return next((one for one in args if isinstance(one, BaseException)), None)
 
 
 # -- The answer that a replay follows ----------------------------------------------------------

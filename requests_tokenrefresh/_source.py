@@ -27,7 +27,7 @@ from ._origins import Origins
 from ._renewal import Renewal
 from ._rules import ACCEPTED, NO_VERDICT, Held, answers_a_replay
 from ._telling import Telling
-from ._token import Token, read_reply
+from ._token import Token, read_login
 from .events import Event, Listener
 from .refreshers import Refresher
 from .stores import MemoryTokenStore, TokenStore, open_store
@@ -141,7 +141,7 @@ class TokenSource:
             "when_trial_refused": when_trial_refused,
             "min_refresh_interval": check_seconds("min_refresh_interval", min_refresh_interval),
         }
-        seed = None if token is None else read_reply(token, received_at=clock(), previous=None)
+        seed = None if token is None else read_login(token, received_at=clock())
         self._telling = Telling(listeners, on_logout, monotonic)
         self._flights = Flights(
             Login(evidence=Evidence(float(min_refresh_interval)), kept=Kept(seed)),
@@ -255,7 +255,7 @@ class TokenSource:
             TokenStoreError: *token* is in use, and saving it is tried again later, but for now it
                 is only in memory.
         """
-        fresh = read_reply(token, received_at=self._clock(), previous=None)
+        fresh = read_login(token, received_at=self._clock())
         hand = self._take(fresh, True)
         before, after = self._flights.change(lambda login, now: logged_in(login, hand, now))
         self._telling.announce(before, after)

@@ -6,24 +6,46 @@ apart (an endpoint may return the same string twice); across processes only the 
 
 from __future__ import annotations
 
-import base64
-import json
-import math
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
+
+from ._expiry import complain, expiry_of_fresh, expiry_of_kept, jwt_claims, moment, read, seconds
+
+T = TypeVar("T")
+
+_log = logging.getLogger("requests_tokenrefresh")
 
 # RFC 6749 appendix A.12 and A.17: visible ASCII and the space. A space at either end would not
 # survive a header, and anything else (CR, LF, NUL, non-ASCII) could end it.
 _PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # auth-scheme: RFC 9110 section 11.1
 
+# What token endpoints call a bearer token; spelled without blanks, `_` and `-`.
+_BEARER = frozenset(
+    {
+        "accesstoken",
+        "applicationaccesstoken",  # eBay
+        "at+jwt",  # the media type of RFC 9068
+        "bearer",
+        "bearertoken",
+        "bot",  # Slack
+        "jwt",
+        "jwtbearer",  # Azure DevOps
+        "na",  # "N_A" of RFC 8693 section 2.2.1
+        "user",  # Slack
+        "useraccesstoken",  # eBay
+    }
+)
+
+_USUAL_TYPE = "Bearer"  # where nobody says another
+
 # Types whose use takes a signature or proof with every request (RFC 9449, the MAC draft): sent
-# alone such a token is useless, and RFC 6749 section 7.1 forbids the attempt.
+# alone such a token is useless.
 _PROOF_OF_POSSESSION = frozenset({"dpop", "mac", "pop"})
 
 _FIELDS = frozenset(
@@ -35,23 +57,6 @@ _OTHER_NAMES = {"access_token": "token", "expires_at": "expiry"}
 
 # Saved there too. It is the client's, not the login's, and does not go into a token store.
 _NOT_KEPT = frozenset({"client_secret"})
-
-# RFC 3339 section 5.6, with the fraction and the zone optional.
-_DATE_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII | re.IGNORECASE
-)
-
-
-class NoTokenError(ValueError):
-    """A reply without an access token.
-
-    Attributes:
-        error: The code that it has instead (RFC 6749 section 5.2); None if it has none.
-    """
-
-    def __init__(self, error: object) -> None:
-        super().__init__("the token reply has no access_token")
-        self.error = error
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,8 @@ class Token:
         extra: Whatever else the reply carried (``scope``, ``id_token``, …); kept, never shown.
 
     Raises:
-        ValueError: A secret is empty or has characters that cannot stand in a header, or the
-            type needs a proof with every request. The message never repeats the secret.
+        ValueError: A secret is empty or has characters that cannot stand in a header, or the type
+            is no scheme. The message never repeats the secret.
     """
 
     access_token: str = field(repr=False)
@@ -81,18 +86,10 @@ class Token:
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_secret("access_token", self.access_token)
+        checked("access_token", usable, self.access_token)
         if self.refresh_token is not None:
-            _check_secret("refresh_token", self.refresh_token)
-        if not isinstance(self.token_type, str) or not _SCHEME.fullmatch(self.token_type):
-            raise ValueError("token_type is not the name of an authentication scheme")
-        if self.token_type.lower() in _PROOF_OF_POSSESSION:
-            raise ValueError(
-                f"tokens of type {self.token_type!r} need a proof with every request; "
-                "only tokens that are sent as they are (bearer) can be used here"
-            )
-        if self.token_type.lower() == "bearer":
-            object.__setattr__(self, "token_type", "Bearer")
+            checked("refresh_token", usable, self.refresh_token)
+        object.__setattr__(self, "token_type", checked("token_type", scheme, self.token_type))
         extra = {name: value for name, value in self.extra.items() if name not in _FIELDS}
         object.__setattr__(self, "extra", MappingProxyType(extra))
 
@@ -112,41 +109,47 @@ class Token:
     def from_mapping(
         cls, reply: Mapping[str, Any], *, received_at: float, previous: Token | None = None
     ) -> Token:
-        """Read a token reply (RFC 6749 section 5.1), what `to_mapping` wrote, or what another
+        """Read what `to_mapping` wrote, a token reply (RFC 6749 section 5.1), or what another
         library keeps: requests-oauthlib, Authlib, google-auth, MSAL.
 
+        Only the secrets have to be right. Anything else that cannot be read is a WARNING in the
+        log that names the field, and counts as left out.
+
         Args:
-            reply: The fields of the reply. Expiry is taken from ``expires_in`` (seconds from
-                *received_at*; a number or its string; less than 0 if it has expired) or
-                ``expires_at`` (epoch seconds, a `datetime`, or a date and time as in RFC 3339; UTC
-                if it names no zone), else from the ``exp`` claim if the access token is a JWT (RFC
-                7519 section 4.1.4). Of the first two the earlier counts: in a reply that was kept,
-                ``expires_in`` is as old as the reply. ``token`` and ``expiry`` do for
-                ``access_token`` and ``expires_at``. A ``client_secret`` is not kept.
+            reply: The fields. Expiry is taken from ``expires_in`` (seconds from *received_at*; a
+                number or its string; less than 0 if it has expired) or ``expires_at`` (epoch
+                seconds, a `datetime`, or a date and time as in RFC 3339; UTC if it names no zone),
+                else from the ``exp`` claim if the access token is a JWT (RFC 7519 section 4.1.4).
+                Of the first two the earlier counts: in a reply that was kept, ``expires_in`` is
+                as old as the reply. ``issued_at`` counts only in what `to_mapping` wrote. Of
+                ``token_type``, what is another name for a bearer token (``JWT``,
+                ``access_token``, …) or no name of a scheme means ``Bearer``. ``token`` and
+                ``expiry`` do for ``access_token`` and ``expires_at``. A ``client_secret`` is not
+                kept.
             received_at: Now, in epoch seconds.
-            previous: The token that was refreshed: a reply without a refresh token keeps its
-                (section 6).
+            previous: The token that was refreshed: what *reply* leaves out of refresh token (RFC
+                6749 section 6), type and further fields is taken from it.
 
         Raises:
             ValueError: There is no usable token in *reply*; the message says which field is wrong
                 and never repeats a secret.
         """
-        if not isinstance(reply, Mapping):
-            raise ValueError(f"a token reply is a mapping, got {type(reply).__name__}")
-        reply = _by_our_names(reply)
-        if reply.get("access_token") is None:
-            raise NoTokenError(reply.get("error"))
-        refresh_token = reply.get("refresh_token") or None
-        if refresh_token is None and previous is not None:
-            refresh_token = previous.refresh_token
-        issued_at = _seconds("issued_at", reply.get("issued_at"))
+        issued_at = _when_we_issued(reply)
+        fields = _by_our_names(reply, _OTHER_NAMES if issued_at is None else {})
+        if issued_at is None:
+            expires_at = expiry_of_kept(fields, received_at=received_at)
+            token_type = _type_in(fields, previous)
+        else:
+            is_text = isinstance(fields.get("expires_at"), str)
+            expires_at = read("expires_at", moment if is_text else seconds, fields)
+            token_type = read("token_type", scheme, fields) or _USUAL_TYPE
         return cls(
-            access_token=reply["access_token"],
-            refresh_token=refresh_token,
-            token_type=reply.get("token_type") or "Bearer",
-            expires_at=_expiry(reply, received_at),
-            issued_at=received_at if issued_at is None else issued_at,
-            extra={name: value for name, value in reply.items() if name not in _NOT_KEPT},
+            fields["access_token"],
+            fields.get("refresh_token") or _refresh_token_of(previous),
+            token_type,
+            expires_at,
+            received_at if issued_at is None else issued_at,
+            _extra(fields, previous),
         )
 
     def to_mapping(self) -> dict[str, Any]:
@@ -169,108 +172,182 @@ class Token:
         return type(self), (*fields, self.expires_at, self.issued_at, dict(self.extra))
 
 
-def _check_secret(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is a string, got {type(value).__name__}")
-    if not _PRINTABLE.fullmatch(value):
-        problem = "has characters that cannot stand in a header" if value else "is empty"
-        raise ValueError(f"{name} {problem} (RFC 6749 appendix A)")
+def checked(name: str, reader: Callable[[object], T], value: object) -> T:
+    """Return *value* as *reader* reads it.
 
-
-def _by_our_names(reply: Mapping[str, Any]) -> dict[str, Any]:
-    fields = dict(reply)
-    for ours, theirs in _OTHER_NAMES.items():
-        if fields.get(ours) is None and theirs in fields:
-            fields[ours] = fields.pop(theirs)
-    return fields
-
-
-def _expiry(reply: Mapping[str, Any], received_at: float) -> float | None:
-    expires_in = _seconds("expires_in", reply.get("expires_in"))
-    expires_at = _moment("expires_at", reply.get("expires_at"))
-    if expires_in:  # 0 is how some servers say that they will not say
-        return min(received_at + expires_in, math.inf if expires_at is None else expires_at)
-    if expires_at is not None:
-        return expires_at
-    claim = _jwt_expiry(reply["access_token"])
-    # Already past: the clocks disagree, or the reply is old. The server will tell with a 401.
-    return claim if claim is not None and claim > received_at else None
-
-
-def _moment(name: str, value: object) -> float | None:
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
-    date_time = _DATE_TIME.fullmatch(value) if isinstance(value, str) else None
-    if date_time is None:
-        return _seconds(name, value)
-    date, time, fraction, zone = date_time.groups()
-    zone = "+00:00" if zone in (None, "Z", "z") else zone
-    try:
-        whole = datetime.fromisoformat(f"{date}T{time}{zone}")
-    except ValueError:
-        raise ValueError(f"{name} is not a date and time that there is") from None
-    return whole.timestamp() + float(fraction or 0)
-
-
-def _seconds(name: str, value: object) -> float | None:
-    if value is None:
-        return None
-    try:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError
-        seconds = float(value)
-    except (ValueError, OverflowError):
-        raise ValueError(f"{name} is not a number of seconds") from None
-    if not math.isfinite(seconds):
-        raise ValueError(f"{name} is not a finite number of seconds")
-    return seconds
-
-
-def jwt_claims(token: object) -> Mapping[str, Any]:
-    """Return what *token* claims if it is a JWT (RFC 7519 section 3), else nothing.
-
-    Nobody has verified it: good enough to recognise a login by, or to guess when to refresh.
+    Raises:
+        ValueError: It cannot; the message names it *name* and does not repeat it.
     """
-    parts = token.split(".") if isinstance(token, str) else []
-    if len(parts) != 3:
-        return {}
     try:
-        # A JWT leaves out the padding. Two characters are the most there is; too many do no harm.
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=="))
-    except (ValueError, RecursionError):
-        return {}  # three parts, and not a JWT: an opaque token may look like anything
-    return claims if isinstance(claims, dict) else {}
+        return reader(value)
+    except ValueError as problem:
+        raise ValueError(f"{name} {problem}") from None
 
 
-def _jwt_expiry(access_token: object) -> float | None:
-    try:
-        return _seconds("exp", jwt_claims(access_token).get("exp"))
-    except ValueError:
-        return None
+def usable(secret: object) -> str:
+    """Return *secret*, which can be sent.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if not isinstance(secret, str):
+        raise ValueError(f"is a string, got {type(secret).__name__}")
+    if not _PRINTABLE.fullmatch(secret):
+        problem = "has characters that cannot stand in a header" if secret else "is empty"
+        raise ValueError(f"{problem} (RFC 6749 appendix A)")
+    return secret
+
+
+def scheme(name: object) -> str:
+    """Return the name of an authentication scheme as it is sent.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(name, str) or not _SCHEME.fullmatch(name):
+        raise ValueError("is not the name of an authentication scheme")
+    return "Bearer" if name.lower() == "bearer" else name
+
+
+def read_login(login: Token | Mapping[str, Any] | str, *, received_at: float) -> Token:
+    """Return the token that somebody begins a login with, as a `Token` object that nobody else
+    has: its identity is its generation.
+
+    Raises:
+        ValueError: It is not usable. Nothing is lost: whoever passed it has it still.
+    """
+    if isinstance(login, str):
+        login = {"access_token": login}
+    if not isinstance(login, Token):
+        login = Token.from_mapping(login, received_at=received_at)
+    if login.token_type.lower() in _PROOF_OF_POSSESSION:
+        raise ValueError(
+            f"tokens of type {login.token_type!r} need a proof with every request, and only those "
+            "that are sent as they are can be used here; if the server takes it so, pass it with "
+            "the token_type 'Bearer'"
+        )
+    return replace(login, issued_at=received_at if login.issued_at is None else login.issued_at)
 
 
 def read_reply(
-    reply: Token | Mapping[str, Any] | str, *, received_at: float, previous: Token | None
+    reply: Token | Mapping[str, Any] | str,
+    *,
+    received_at: float,
+    previous: Token | None,
+    date: float | None = None,
+    token_type: str | None = None,
 ) -> Token:
-    """Return a `Token` object that nobody else has: its identity is its generation.
+    """Return what the issuer has just given out, as a `Token` object that nobody else has.
+
+    What it was given for is spent, so a usable access token is all that *reply* must have. What
+    else cannot be read is a WARNING in the log, and counts as left out.
 
     Args:
         reply: A token, a token reply, or the access token.
-        received_at, previous: As in `Token.from_mapping`.
+        received_at: Now, in epoch seconds.
+        previous: As in `Token.from_mapping`.
+        date: Now by the issuer's clock, if it has told.
+        token_type: The scheme, whatever *reply* says.
 
     Raises:
-        ValueError: There is no usable token in *reply*.
+        ValueError: There is no usable access token in *reply*.
     """
-    if isinstance(reply, str):
-        reply = {"access_token": reply}
-    if not isinstance(reply, Token):
-        return Token.from_mapping(reply, received_at=received_at, previous=previous)
-    kept = previous.refresh_token if previous is not None else None
-    return replace(
-        reply,
-        refresh_token=reply.refresh_token or kept,
-        issued_at=received_at if reply.issued_at is None else reply.issued_at,
+    if isinstance(reply, Token):
+        return replace(
+            reply,
+            refresh_token=reply.refresh_token or _refresh_token_of(previous),
+            issued_at=received_at if reply.issued_at is None else reply.issued_at,
+            extra=_extra(reply.extra, previous),
+        )
+    fields = _by_our_names(
+        {"access_token": reply} if isinstance(reply, str) else reply, _OTHER_NAMES
     )
+    return Token(
+        fields["access_token"],
+        read("refresh_token", usable, fields) or _refresh_token_of(previous),
+        token_type or _type_in(fields, previous),
+        expiry_of_fresh(fields, received_at=received_at, date=date),
+        received_at,
+        _extra(fields, previous),
+    )
+
+
+def _by_our_names(reply: object, others: Mapping[str, str]) -> dict[str, Any]:
+    """Return a copy of *reply* by our names, with something for an access token in it.
+
+    Args:
+        others: What fields may be called instead.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if not isinstance(reply, Mapping):
+        raise ValueError(f"a token reply is a mapping, got {type(reply).__name__}")
+    fields = dict(reply)
+    for ours, theirs in others.items():
+        if fields.get(ours) is None and theirs in fields:
+            fields[ours] = fields.pop(theirs)
+    for secret in ("access_token", "refresh_token"):
+        if isinstance(fields.get(secret), str):
+            fields[secret] = fields[secret].strip()  # the file that it was read from ends in a line
+    if fields.get("access_token") is None:
+        raise ValueError("the token reply has no access_token")
+    fields["refresh_token"] = fields.get("refresh_token") or None  # "": there is none
+    return fields
+
+
+def _when_we_issued(reply: object) -> float | None:
+    """Return ``issued_at`` if `Token.to_mapping` wrote *reply*, as far as one can see: it writes a
+    number, and no ``expires_in``. What a server calls so may be anything."""
+    if not isinstance(reply, Mapping) or reply.get("expires_in") is not None:
+        return None
+    issued_at = reply.get("issued_at")
+    if not isinstance(issued_at, int | float):
+        return None
+    try:
+        return seconds(issued_at)
+    except ValueError:
+        return None
+
+
+def _type_in(fields: Mapping[str, Any], previous: Token | None) -> str:
+    """Return the scheme that a server means by the ``token_type`` in *fields*."""
+    name = fields.get("token_type") or None
+    if name is None:
+        return _USUAL_TYPE if previous is None else previous.token_type
+    if isinstance(name, str):
+        name = name.strip()
+        bare = re.sub(r"[\s_-]", "", name).lower()
+        if bare in _BEARER or bare.startswith("urn:"):
+            return _USUAL_TYPE
+        if bare in _PROOF_OF_POSSESSION:
+            _log.warning(
+                "by its token_type, a token reply wants a proof with every request, which is not "
+                "sent; if the server takes the token without one, pass token_type='Bearer' to the "
+                "grant"
+            )
+    return read("token_type", scheme, {"token_type": name}) or _USUAL_TYPE
+
+
+def _extra(fields: Mapping[str, Any], previous: Token | None) -> dict[str, Any]:
+    """Return what else *fields* say; what they leave out is as it was."""
+    before = {} if previous is None else previous.extra
+    said = {
+        name: value
+        for name, value in fields.items()
+        if name not in _NOT_KEPT and (value is not None or name not in before)
+    }
+    scope = said.get("scope")
+    if not isinstance(scope, str | None) and not (
+        isinstance(scope, list | tuple) and all(isinstance(one, str) for one in scope)
+    ):
+        complain("scope", "is neither a string nor a list of strings")
+        del said["scope"]
+    return {**before, **said}
+
+
+def _refresh_token_of(previous: Token | None) -> str | None:
+    return None if previous is None else previous.refresh_token
 
 
 def of_another_person(one: Token, other: Token) -> bool:

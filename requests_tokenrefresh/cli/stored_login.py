@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 from .._backoff import LONGEST_SAID
-from .._token import Token, jwt_claims
+from .._expiry import jwt_claims
+from .._token import Token, read_login
 from ..stores import FileTokenStore
 from .exits import LOGIN_REQUIRED, USAGE, fail
 
@@ -105,7 +106,7 @@ def _read_reply() -> bytes:
 
 def _token_from(reply: bytes) -> Token:
     try:
-        return Token.from_mapping(json.loads(reply), received_at=time.time())
+        return read_login(json.loads(reply), received_at=time.time())
     except json.JSONDecodeError as error:
         problem = f"it is not JSON, see line {error.lineno}, column {error.colno}"
     except (ValueError, RecursionError) as error:

@@ -1,22 +1,44 @@
-"""What the token endpoint said: its JSON, and words for everything that is none."""
+"""What the token endpoint said: a token, a refusal, or neither, and words for each."""
 
 from __future__ import annotations
 
-import json
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timezone
-from email.utils import parsedate_to_datetime
-from typing import Any
-from urllib.parse import urljoin
+from typing import Any, TypeAlias
 
 import requests
 
-from .._errors import RefreshFailedError
-from .._token import Token
-from ._cause import without_frames
-from ._quote import Secrets, name_of
+from .._errors import LoginRequiredError, RefreshFailedError
+from .._expiry import http_date
+from .._token import Token, read_reply
+from ._body import fields_in, renamed
+from ._dialects import blames_another, may_refuse, refuses
+from ._quote import Secrets
+from ._said import Said, said_in, spelled
+
+Refused: TypeAlias = Collection[int | str] | Callable[[requests.Response], object]
+"""What ends a login: HTTP statuses and error codes, or a function that is true of such a
+response."""
+
+_log = logging.getLogger("requests_tokenrefresh")
+
+# The errors of RFC 6749 section 5.2 that are somebody's configuration, and what next.
+_ADVICE = {
+    "invalid_client": "check the client's id, its secret and how it authenticates",
+    "invalid_request": "check data= and how the client authenticates",
+    "invalid_scope": "check scope=",
+    "unauthorized_client": "the client may not use this grant: check its registration",
+    "unsupported_grant_type": "the server does not offer this grant: check the URL",
+}
+PUBLIC_CODES = frozenset({"invalid_grant", *_ADVICE})  # these repeat no secret
+_LATER = "try again later"
+_UNKNOWN = (
+    f"{_LATER}, or, if that is how it ends a login, say so: by refused=, or in a refresher of your "
+    "own by raising LoginRequiredError"
+)
+_MOST = 3  # codes and texts that are quoted
 
 
 @dataclass(frozen=True)
@@ -25,129 +47,180 @@ class Answer:
 
     Attributes:
         endpoint: Its name: the URL without what may be secret in it.
-        status: The HTTP status.
-        fields: The JSON object of the body; empty if there is none.
+        response: What has come.
+        fields: The JSON object or the form in its body; empty if there is none.
         problem: Why there is none, in words; empty if there is one.
-        retry_after: Seconds to wait before another attempt; None if it did not say.
+        said: What *fields* say went wrong.
         asked_at: When it was asked, in epoch seconds.
+        now: When it had answered, likewise.
         secrets: What it was sent and must not be repeated.
     """
 
     endpoint: str
-    status: int
+    response: requests.Response = field(repr=False)
     fields: Mapping[str, Any] = field(repr=False)
     problem: str
-    retry_after: float | None
+    said: Said = field(repr=False)
     asked_at: float
+    now: float
     secrets: Secrets
 
     @property
-    def ok(self) -> bool:
-        """Whether the status means success."""
-        return 200 <= self.status < 300
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.response.status_code
 
-    def text(self, *names: str) -> str | None:
-        """Return the first of the fields *names* that is text, fit to be repeated."""
-        for name in names:
-            value = self.fields.get(name)
-            if isinstance(value, Mapping):  # {"error": {"code": 400, "message": "..."}}
-                value = value.get("message")
-            if isinstance(value, str) and value:
-                return self.secrets.quote(value)
-        return None
-
-    def token(self, *, previous: Token | None, names: Mapping[str, str] | None = None) -> Token:
-        """Read the token in the answer.
+    def token(
+        self,
+        *,
+        previous: Token | None,
+        refused: Refused,
+        token_type: str | None,
+        names: Mapping[str, str] | None = None,
+    ) -> Token:
+        """Return the token in the answer.
 
         Args:
             previous: The token that was refreshed, if it was one.
+            refused: What ends the login, beside the ways that are known.
+            token_type: The scheme; None if the answer is to say it.
             names: What the endpoint calls the fields of RFC 6749 section 5.1.
 
         Raises:
-            RefreshFailedError: There is no usable token in it.
+            LoginRequiredError: There is none, and that is for good.
+            RefreshFailedError: There is none that could be used.
         """
-        if self.problem:
-            raise self.failure(self.problem)
-        # From before the request: the lifetime began when the server made its reply, so this
-        # expiry is never later than the server's.
-        try:
-            return Token.from_mapping(
-                _renamed(self.fields, names or {}), received_at=self.asked_at, previous=previous
-            )
-        except ValueError as error:
-            raise self.failure(str(error)) from without_frames(error)
+        token = self._read(previous, token_type, names or {})
+        if isinstance(token, Token):
+            return token
+        raise self.refusal() if self.is_refusal(refused) else self.failure(token)
 
-    def failure(self, said: str, advice: str = "try again later") -> RefreshFailedError:
-        """Return the error for an answer that is neither a token nor a refusal."""
-        return RefreshFailedError(
-            f"the token endpoint {self.endpoint} answered {self.status} ({said}); {advice}",
-            retry_after=self.retry_after,
+    def is_refusal(self, refused: Refused = ()) -> bool:
+        """Return whether the issuer says that the login is over.
+
+        Only the issuer can: a gateway in front of it has pages of its own that say 401. To your own
+        function, *refused*, that is left.
+        """
+        if callable(refused):
+            return self._is_said_by(refused) or self.is_refusal()
+        if self.problem:
+            return False
+        codes = {spelled(code) for code in refused if isinstance(code, str)}
+        if may_refuse(self.status) and not codes.isdisjoint(map(spelled, self.said.names)):
+            return True
+        if blames_another(self.said):
+            return False
+        return self.status in refused or refuses(self.said, self.status)
+
+    def refusal(self) -> LoginRequiredError:
+        """Return the error for an answer that ends the login."""
+        return LoginRequiredError(
+            f"the token endpoint {self.endpoint} refused the login ({self._quoted()}); "
+            "log in again",
+            reason="invalid_grant",
+            status=self.status,
+            code=self._code(),
+            said=self._quoted(),
         )
 
+    def failure(self, why: str = "") -> RefreshFailedError:
+        """Return the error for an answer that is neither a token nor a refusal.
 
-def answer_in(response: requests.Response, *, endpoint: str, asked_at: float, now: float) -> Answer:
+        Args:
+            why: What is wrong with it; empty: what it says itself.
+        """
+        said = why or self._quoted()
+        return RefreshFailedError(
+            f"the token endpoint {self.endpoint} answered {self.status} ({said}); {self._advice()}",
+            retry_after=self._retry_after(),
+            status=self.status,
+            code=self._code(),
+            said=said,
+        )
+
+    # No error passes through here: the reply is a variable, and there are tools that print those.
+    def _read(
+        self, previous: Token | None, token_type: str | None, names: Mapping[str, str]
+    ) -> Token | str:
+        """Return the token, or what is wrong; empty: what the answer says itself."""
+        if self.problem or not 200 <= self.status < 300:
+            return ""
+        reply = renamed(self.fields, names)
+        if reply.get("access_token") is None and reply.get("token") is None:
+            if any(self.said):
+                return ""
+            if not names:
+                return "the token reply has no access_token"
+            return f"no token in it: there is no {names['access_token']!r}"
+        try:
+            return read_reply(
+                reply,
+                # From before the request: the lifetime began when the server made its reply, so
+                # this expiry is never later than the server's.
+                received_at=self.asked_at,
+                previous=previous,
+                date=self._date(),
+                token_type=token_type,
+            )
+        except ValueError as error:
+            return str(error)
+
+    def _is_said_by(self, refused: Callable[[requests.Response], object]) -> bool:
+        try:
+            return bool(refused(self.response))
+        except Exception as error:  # not its message, which may repeat what was said
+            _log.error("the function in refused= raised %s: it counts as no", type(error).__name__)
+            return False
+
+    def _code(self) -> str | None:
+        code = next(iter(self.said.codes), None)
+        if code is None or (code not in PUBLIC_CODES and self.secrets.repeated_in(code)):
+            return None
+        return self._shown(code) or None
+
+    def _quoted(self) -> str:
+        codes = ", ".join(map(self._shown, self.said.codes[:_MOST]))
+        texts = "; ".join(map(self.secrets.quote, self.said.texts[:_MOST]))
+        nothing = "an error without a code" if self.fields.get("error") else "no reason given"
+        return ": ".join(filter(None, (codes, texts))) or self.problem or nothing
+
+    def _shown(self, code: str) -> str:
+        return code if code in PUBLIC_CODES else self.secrets.quote(code)
+
+    def _advice(self) -> str:
+        if may_refuse(self.status):
+            for name in map(spelled, self.said.names):
+                if name in _ADVICE:
+                    return _ADVICE[name]
+        if 300 <= self.status < 400 or self.status in (404, 405):
+            return "check the URL"
+        if self.status >= 400 and may_refuse(self.status) and not self.problem:
+            return _UNKNOWN
+        return _LATER
+
+    def _retry_after(self) -> float | None:
+        """Read Retry-After (RFC 9110 section 10.2.3); None if there is no sense in it.
+
+        A date is one of the server's clock, which the answer's own Date shows.
+        """
+        header = self.response.headers.get("Retry-After")
+        try:
+            seconds = float(header or "")
+        except ValueError:
+            date, there = http_date(header), self._date()
+            if date is None:
+                return None
+            seconds = max(0.0, date - (self.now if there is None else there))
+        return seconds if 0 <= seconds < math.inf else None
+
+    def _date(self) -> float | None:
+        return http_date(self.response.headers.get("Date"))
+
+
+def answer_in(
+    response: requests.Response, *, endpoint: str, asked_at: float, now: float, secrets: Secrets
+) -> Answer:
     """Return what *response* says; never fails. All times are epoch seconds."""
-    secrets = Secrets.of(response.request)
-    fields, problem = _read(response, secrets)
-    return Answer(
-        endpoint=endpoint,
-        status=response.status_code,
-        fields=fields,
-        problem=problem,
-        retry_after=_seconds(response.headers.get("Retry-After"), now),
-        asked_at=asked_at,
-        secrets=secrets,
-    )
-
-
-def _read(response: requests.Response, secrets: Secrets) -> tuple[Mapping[str, Any], str]:
-    """Return the JSON object of the body, or an empty one and the reason."""
-    if 300 <= response.status_code < 400:
-        return {}, _redirect(response, secrets)
-    if not response.content.strip():
-        return {}, "an empty body"
-    try:
-        value = json.loads(response.content)
-    except RecursionError:
-        return {}, "JSON nested too deep"
-    except ValueError:
-        media_type = response.headers.get("Content-Type", "").partition(";")[0]
-        return {}, f"{secrets.quote(media_type) or 'a body of no type'} that is not JSON"
-    if not isinstance(value, dict):
-        return {}, f"JSON of type {type(value).__name__}, not an object"
-    return value, ""
-
-
-def _redirect(response: requests.Response, secrets: Secrets) -> str:
-    try:
-        target = name_of(urljoin(response.url, response.headers["Location"]))
-    except (KeyError, ValueError):
-        return "a redirect to nowhere"
-    return f"a redirect to {secrets.quote(target)}, not followed: pass the URL that answers itself"
-
-
-def _seconds(retry_after: str | None, now: float) -> float | None:
-    """Read a Retry-After header (RFC 9110 section 10.2.3); None if there is no sense in it."""
-    if retry_after is None:
-        return None
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        return _until(retry_after, now)
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
-
-
-def _until(date: str, now: float) -> float | None:
-    try:
-        moment = parsedate_to_datetime(date)
-        if moment.tzinfo is None:  # asctime's format has no zone, and means GMT
-            moment = moment.replace(tzinfo=timezone.utc)
-        return max(0.0, moment.timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _renamed(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Return *fields* by the names of RFC 6749 section 5.1."""
-    others = {name: value for name, value in fields.items() if name not in names.values()}
-    return {**others, **{name: fields.get(theirs) for name, theirs in names.items()}}
+    fields, problem = fields_in(response, secrets)
+    said = said_in(fields, response.status_code)
+    return Answer(endpoint, response, fields, problem, said, asked_at, now, secrets)

@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import requests
+from requests.structures import CaseInsensitiveDict
 from requests.utils import check_header_validity
 
 from .._errors import RefreshFailedError
 from .._origins import require_secure
 from ._answer import Answer, answer_in
-from ._cause import innermost, unless_it_tells, without_frames
+from ._cause import advice_for, innermost, unless_it_tells, without_frames
 from ._client import Auth
+from ._early import is_early
 from ._exchange import OneExchange
 from ._quote import Secrets, name_of
 
@@ -28,7 +30,7 @@ class Question:
 
     Attributes:
         body: As it is sent.
-        headers: Those that belong to it; they outrank the endpoint's.
+        headers: Those that belong to it; the endpoint's outrank them.
     """
 
     body: str = field(repr=False)
@@ -96,18 +98,24 @@ class TokenEndpoint:
         self._clock = clock
 
     def ask(self, question: Question, *, auth: Auth) -> Answer:
-        """POST *question* once and return the answer.
+        """POST *question* and return the answer.
 
         Raises:
             RefreshFailedError: There was none, or not all of it, or too much of it.
         """
         asked_at = self._clock()
-        session = OneExchange(deadline=self._deadline, max_reply_bytes=self._max_reply_bytes)
+        session = OneExchange(
+            repeats=not is_early(),
+            deadline=self._deadline,
+            max_reply_bytes=self._max_reply_bytes,
+        )
         try:
             response = session.post(
                 self._url,
                 data=question.body,
-                headers={"Accept": "application/json", **self._headers, **question.headers},
+                headers=CaseInsensitiveDict(
+                    {"Accept": "application/json", **question.headers, **self._headers}
+                ),
                 auth=auth,
                 timeout=self._timeout,
                 proxies=self._proxies,
@@ -117,7 +125,13 @@ class TokenEndpoint:
         except Exception as error:
             failure = self._no_answer(without_frames(error), session.sent)
         else:
-            return answer_in(response, endpoint=self.name, asked_at=asked_at, now=self._clock())
+            return answer_in(
+                response,
+                endpoint=self.name,
+                asked_at=asked_at,
+                now=self._clock(),
+                secrets=Secrets.of(response.request),
+            )
         # Out here *error* is no variable any more, which a tool would show with all it says.
         raise failure
 
@@ -132,10 +146,16 @@ class TokenEndpoint:
         # Otherwise there is nothing to compare with, and its text may be a secret: a header that
         # cannot be sent, say.
         failure = RefreshFailedError(
-            f"the exchange with the token endpoint {self.name} failed ({said}); try again later"
+            f"the exchange with the token endpoint {self.name} failed ({said}); {advice_for(error)}"
         )
         failure.__cause__ = unless_it_tells(cause, secrets)
         return failure
+
+
+def check_one_authorization(headers: Mapping[str, str] | None, other: str) -> None:
+    """Raise ValueError if *headers* have an Authorization, which *other* arguments write."""
+    if any(name.lower() == "authorization" for name in headers or {}):
+        raise ValueError(f"headers['Authorization'] and {other} write the same header: pass one")
 
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

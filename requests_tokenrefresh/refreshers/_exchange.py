@@ -19,6 +19,8 @@ from requests.adapters import HTTPAdapter
 from requests.sessions import SessionRedirectMixin
 from urllib3 import HTTPResponse, PoolManager
 
+from ._cause import is_lost
+
 if TYPE_CHECKING:
     from requests import Session
 else:
@@ -36,13 +38,15 @@ class ReplyTooLargeError(requests.RequestException):
 
 
 class OneExchange(Session):
-    """A session for one request, which is sent once.
+    """A session for one request.
 
     A kept connection would hardly ever serve a second one, minutes later, and the server may be
-    closing it at that very moment: the POST would fail, and could not be repeated. So each
-    exchange connects, and threads and forked processes have nothing to share.
+    closing it at that very moment. So each exchange connects, and threads and forked processes have
+    nothing to share.
 
     Args:
+        repeats: Whether it asks once more, at once, if nobody could be reached or the connection
+            broke: the answer is lost then, and whoever comes next would ask the same.
         deadline: Seconds for all of it, from authentication to the last byte of the reply.
         max_reply_bytes: How large a reply may be, both as it travels and decompressed.
 
@@ -50,8 +54,9 @@ class OneExchange(Session):
         sent: The request as it was prepared; None until then.
     """
 
-    def __init__(self, *, deadline: float, max_reply_bytes: int) -> None:
+    def __init__(self, *, repeats: bool, deadline: float, max_reply_bytes: int) -> None:
         super().__init__()
+        self._repeats = repeats
         self.sent: requests.PreparedRequest | None = None
         self._deadline = deadline
         self._line = _Line()
@@ -121,11 +126,17 @@ class OneExchange(Session):
     ) -> None:
         try:
             with self:
-                response = super().request(*args, **kwargs)
+                answer.set_result(self._answered(args, kwargs))
         except BaseException as error:  # it belongs to the thread that waits
             answer.set_exception(error)
-        else:
-            answer.set_result(response)
+
+    def _answered(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> requests.Response:
+        try:
+            return super().request(*args, **kwargs)
+        except Exception as error:
+            if not self._repeats or self._line.is_cut or not is_lost(error):
+                raise
+        return super().request(*args, **kwargs)
 
 
 class _Line:
@@ -134,7 +145,7 @@ class _Line:
     def __init__(self) -> None:
         self._turn = threading.Lock()
         self._sockets: list[socket.socket] = []  # guarded by _turn
-        self._is_cut = False  # guarded by _turn; never False again
+        self.is_cut = False  # guarded by _turn; never False again
 
     def hold(self, connected: socket.socket) -> socket.socket:
         """Return *connected*, to be cut with the line, or hang up if that has happened already.
@@ -143,7 +154,7 @@ class _Line:
         through it, while TLS takes the original over or the connection closes it.
         """
         with self._turn:
-            if not self._is_cut:
+            if not self.is_cut:
                 self._sockets.append(connected.dup())
                 return connected
         connected.close()
@@ -152,7 +163,7 @@ class _Line:
     def cut(self) -> None:
         """Hang up: what is being sent or read fails at once, and nothing is sent any more."""
         with self._turn:
-            self._is_cut = True
+            self.is_cut = True
             for held in self._sockets:
                 with contextlib.suppress(OSError), held:  # the server has hung up
                     held.shutdown(socket.SHUT_RDWR)
@@ -163,8 +174,7 @@ class _Adapter(HTTPAdapter):
     def __init__(self, line: _Line, max_reply_bytes: int) -> None:
         self._line = line
         self._max_reply_bytes = max_reply_bytes
-        # A POST whose answer was lost may have rotated the token, so it is never repeated.
-        super().__init__(max_retries=0)
+        super().__init__(max_retries=0)  # that is decided where it is known what is asked for
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,32 +19,31 @@ from oauthlib.oauth2.rfc6749.errors import (
 )
 from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 
+from .._errors import LoginRequiredError, RefreshFailedError
 from .._token import Token
-from ._answer import Answer
+from ._answer import Refused
 from ._client import Auth, AuthMethod, check_string, identify
-from ._endpoint import Question, TokenEndpoint
-from ._refusal import refresh_token_of, refusal
+from ._endpoint import Question, TokenEndpoint, check_one_authorization
+from ._refusal import check_refused, check_token_type, refresh_token_of
 
-# What the grants send by themselves, from arguments that are named so.
-_OWN_FIELDS = frozenset({"client_id", "client_secret", "grant_type", "refresh_token", "scope"})
-
-# The errors of section 5.2, and what next. Only the first is a verdict on the login; the others
-# are somebody's configuration, which the login survives.
-_ADVICE: dict[type[OAuth2Error], str] = {
-    InvalidGrantError: "log in again",
-    InvalidClientError: "check the client's id, its secret and how it authenticates",
-    InvalidRequestError: "check data= and how the client authenticates",
-    InvalidScopeError: "check scope=",
-    UnauthorizedClientError: "the client may not use this grant: check its registration",
-    UnsupportedGrantTypeError: "the server does not offer this grant: check the URL",
+_OAUTHLIBS: dict[str, type[OAuth2Error]] = {
+    error.error: error
+    for error in (
+        InvalidClientError,
+        InvalidGrantError,
+        InvalidRequestError,
+        InvalidScopeError,
+        UnauthorizedClientError,
+        UnsupportedGrantTypeError,
+    )
 }
-_BY_CODE = {error.error: error for error in _ADVICE}
 
 
 class _Grant:
-    """What the grants have in common: a form, a client, and the errors of section 5.2."""
+    """What the grants have in common: a form, and a client."""
 
     _confidential = False  # whether only a client that authenticates itself may use it
+    _sends = frozenset({"grant_type", "scope"})  # fields of the form that it takes no other for
 
     def __init__(
         self,
@@ -55,6 +54,8 @@ class _Grant:
         auth: Auth | None = None,
         token_endpoint_auth_method: AuthMethod = "client_secret_basic",
         scope: str | None = None,
+        refused: Refused = frozenset(),
+        token_type: str | None = None,
         data: Mapping[str, str | Sequence[str]] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: tuple[float, float] = (5.0, 10.0),
@@ -89,9 +90,13 @@ class _Grant:
                 f"{type(self).__name__} is for clients that authenticate themselves: "
                 "pass client_id and client_secret, or auth=, or cert="
             )
+        if client_secret is not None and token_endpoint_auth_method == "client_secret_basic":
+            check_one_authorization(headers, "client_secret")
         check_string("scope", scope)
         self._scope = scope
-        self._data = _encoded(data or {})
+        self._refused = check_refused(refused)
+        self._token_type = check_token_type(token_type)
+        self._data = _encoded(data or {}, beside={*self._sends, *self._client_fields})
 
     def __repr__(self) -> str:
         client = "" if self._client_id is None else f", client_id={self._client_id!r}"
@@ -104,23 +109,26 @@ class _Grant:
 
     def _ask(self, question: Question, *, previous: Token | None) -> Token:
         answer = self._endpoint.ask(question, auth=self._auth)
-        error = _error_in(answer)
-        if error is None:
-            if answer.ok:
-                return answer.token(previous=previous)
-            raise answer.failure(answer.problem or "no reason given")
-        said = f"{error.error}: {error.description}" if error.description else str(error.error)
-        if isinstance(error, InvalidGrantError) and answer.status < 500:
-            raise refusal(answer, said) from error
-        raise answer.failure(said, _ADVICE.get(type(error), "try again later")) from error
+        try:
+            return answer.token(
+                previous=previous, refused=self._refused, token_type=self._token_type
+            )
+        except (LoginRequiredError, RefreshFailedError) as error:
+            raise error from _as_oauthlib_has_it(error)
 
 
 class RefreshTokenGrant(_Grant):
     """Buys the next token with a refresh token (RFC 6749 section 6).
 
-    Call it with a `Token`, it returns the next one; a reply without a refresh token keeps the
-    old one. One call makes one attempt. Safe from any thread and after a fork; pickles, the
-    client's secret included.
+    Call it with a `Token`, it returns the next one. The reply may be JSON or a form. What it leaves
+    out, the refresh token first of all, is as it was; what else it has that cannot be read is a
+    WARNING in the log, and no reason to lose a token that is good. Safe from any thread and after
+    a fork; pickles, the client's secret included.
+
+    One call makes one attempt. If nobody can be reached, or the connection breaks before all of
+    the answer is there, it asks once more at once, unless the refresh is an early one: whoever
+    comes next would have to send the same refresh token, and the server may honour it only for a
+    few seconds more.
 
     Args:
         token_url: The token endpoint: https, or http to the loopback.
@@ -132,16 +140,23 @@ class RefreshTokenGrant(_Grant):
             section 2.3.1) or ``client_secret_post`` (both in the form). For a server that does
             not decode them again pass ``auth=requests.auth.HTTPBasicAuth(client_id, secret)``.
         scope: What to ask for, separated by spaces; None for what was granted before.
+        refused: What ends the login, beside ``invalid_grant`` and the other ways that are known:
+            a set of error codes (``{"account_locked"}``) and HTTP statuses, which count only in
+            the endpoint's own JSON or form; or a function that takes a `requests.Response` and
+            returns whether it does.
+        token_type: The scheme the token is sent by, whatever the replies say. None: what they
+            say; other names of a bearer token (``JWT``, ``access_token``) mean ``Bearer``.
         data: Further form fields, such as ``audience`` or ``resource``; a list is sent as one
             field for each item.
-        headers: Sent with every request.
+        headers: Sent with every request; they outrank the grant's own.
         timeout: Seconds to connect, and seconds to wait for any one piece of the answer.
         deadline: Seconds for all of it, from looking up the name to the last byte.
         max_reply_bytes: How large a reply may be, both as it travels and decompressed.
-        verify: As in `requests.Session`; None is the environment's CA bundle, or certifi's.
-        cert: As in `requests.Session`: a client certificate (RFC 8705).
-        proxies: As in `requests.Session`. Those of the environment count as well, but not for
-            plain http to the loopback.
+        verify: As in `requests.Session`, whose own does not count here; None is the environment's
+            CA bundle, or certifi's.
+        cert: Likewise: a client certificate (RFC 8705).
+        proxies: Likewise. Those of the environment count as well, but not for plain http to the
+            loopback.
         insecure: Whether *token_url* may be plain http to another machine: for a network on which
             everybody may read the tokens. Said once at WARNING.
         clock: Tells the epoch seconds.
@@ -151,12 +166,14 @@ class RefreshTokenGrant(_Grant):
         InsecureTransportError: *token_url* is plain http to another machine, and not *insecure*.
     """
 
+    _sends = frozenset({"grant_type", "refresh_token", "scope"})
+
     def __call__(self, token: Token | None) -> Token:
         """Return the token that replaces *token*; blocks for at most *deadline* seconds.
 
         Raises:
-            LoginRequiredError: The server refused the refresh token (``invalid_grant``), or
-                there is none; without one nothing is sent.
+            LoginRequiredError: The server says that the login is over (``invalid_grant``, or one
+                of *refused*), or there is no refresh token; without one nothing is sent.
             RefreshFailedError: Anything else. The refresh token may still be good; if the
                 answer was lost, the server may have rotated it.
         """
@@ -185,26 +202,24 @@ class ClientCredentialsGrant(_Grant):
         """Return a new token, whatever *token* is; blocks for at most *deadline* seconds.
 
         Raises:
-            LoginRequiredError: The server answered ``invalid_grant``.
+            LoginRequiredError: The server refused (``invalid_grant``, or one of *refused*).
             RefreshFailedError: Anything else.
         """
         return self._ask(self._question("client_credentials"), previous=None)
 
 
-def _error_in(answer: Answer) -> OAuth2Error | None:
-    """Return what the answer says went wrong (section 5.2), without a secret, or None."""
-    code = answer.fields.get("error")
-    if not code:
+def _as_oauthlib_has_it(error: LoginRequiredError | RefreshFailedError) -> OAuth2Error | None:
+    """Return what oauthlib would have raised, for who tells errors apart by its classes."""
+    if error.code is None:
         return None
-    description = answer.text("error_description") or ""
-    if isinstance(code, str) and code in _BY_CODE:
-        return _BY_CODE[code](description)
-    return CustomOAuth2Error(answer.text("error") or "an error without a code", description)
+    if error.code in _OAUTHLIBS:
+        return _OAUTHLIBS[error.code](error.said)
+    return CustomOAuth2Error(error.code, error.said)
 
 
-def _encoded(data: Mapping[str, str | Sequence[str]]) -> str:
+def _encoded(data: Mapping[str, str | Sequence[str]], *, beside: Collection[str]) -> str:
     for name, value in data.items():
-        if name in _OWN_FIELDS:
+        if name in beside:
             raise ValueError(f"data must not have {name!r}: the grant sends it by itself")
         items = value if isinstance(value, list | tuple) else [value]
         if not all(isinstance(text, str) for text in (name, *items)):

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json as jsonlib
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from .._token import Token
+from ._answer import Refused
 from ._client import Auth, check_auth
-from ._endpoint import Question, TokenEndpoint
-from ._refusal import refresh_token_of, refusal
-
-# Where such endpoints say what is wrong: `detail` in Django REST framework, `msg` in
-# Flask-JWT-Extended.
-_REASONS = ("error_description", "detail", "msg", "message", "error", "code")
+from ._endpoint import Question, TokenEndpoint, check_one_authorization
+from ._refusal import check_refused, check_token_type, refresh_token_of
 
 
 class JSONRefresh:
@@ -33,23 +30,27 @@ class JSONRefresh:
             refresh_token_field="refresh_token",
         )
 
-    Call it with a `Token`, it returns the next one; a reply without a refresh token keeps the
-    old one. One call makes one attempt. Safe from any thread and after a fork; pickles.
+    A field of the reply may stand in others: ``access_token_field="data.tokens.access"``.
+
+    Call it with a `Token`, it returns the next one. It reads replies and makes attempts as
+    `RefreshTokenGrant` does. Safe from any thread and after a fork; pickles.
 
     Args:
         url: The endpoint: https, or http to the loopback.
         refresh_token_in: ``body``: in the field *sent_field*; ``header``: as bearer token
             (RFC 6750 section 2.1).
         sent_field: The field the refresh token is sent in.
-        access_token_field: The field of the reply with the access token.
+        access_token_field: The field of the reply with the access token; this name and those
+            below may be paths with dots.
         refresh_token_field: The field of the reply with the next refresh token, if it rotates.
         expires_in_field: The field of the reply with the lifetime in seconds, if it has one; else
             the ``exp`` claim of a JWT counts.
-        refused: The statuses that end the login; all others are worth another attempt.
+        refused: What ends the login, as in `RefreshTokenGrant`. The default is a 401, which says
+            so at most such endpoints, unless it is about the client (``invalid_client``).
         json: Further fields to send.
         auth: What else authenticates the request: a `requests` `AuthBase`, or a function like one.
-        headers, timeout, deadline, max_reply_bytes, verify, cert, proxies, insecure, clock: As in
-            `RefreshTokenGrant`.
+        token_type, headers, timeout, deadline, max_reply_bytes, verify, cert, proxies, insecure,
+        clock: As in `RefreshTokenGrant`.
 
     Raises:
         TypeError, ValueError: An argument makes no sense; the message says what to pass.
@@ -65,7 +66,8 @@ class JSONRefresh:
         access_token_field: str = "access",
         refresh_token_field: str = "refresh",
         expires_in_field: str = "expires_in",
-        refused: Collection[int] = frozenset({401}),
+        refused: Refused = frozenset({401}),
+        token_type: str | None = None,
         json: Mapping[str, Any] | None = None,
         auth: Auth | None = None,
         headers: Mapping[str, str] | None = None,
@@ -97,7 +99,9 @@ class JSONRefresh:
                 "auth and refresh_token_in='header' both write the Authorization header: "
                 "pass one (an API key can go into headers=)"
             )
-        if sent_field in (json or {}):
+        if refresh_token_in == "header":
+            check_one_authorization(headers, "refresh_token_in='header'")
+        elif sent_field in (json or {}):
             raise ValueError(f"json must not have {sent_field!r}: the refresh token is sent in it")
         for field in (sent_field, access_token_field, refresh_token_field, expires_in_field):
             if not isinstance(field, str):
@@ -108,7 +112,8 @@ class JSONRefresh:
             "refresh_token": refresh_token_field,
             "expires_in": expires_in_field,
         }
-        self._refused = _checked_statuses(refused)
+        self._refused = check_refused(refused)
+        self._token_type = check_token_type(token_type)
         self._json = dict(json or {})
         jsonlib.dumps(self._json)  # raises now what it would raise at the first refresh
         self._auth = check_auth(auth)
@@ -121,19 +126,18 @@ class JSONRefresh:
         """Return the token that replaces *token*; blocks for at most *deadline* seconds.
 
         Raises:
-            LoginRequiredError: The answer's status is one of *refused*, or there is no refresh
-                token; without one nothing is sent.
+            LoginRequiredError: The answer is one of *refused*, or says in another way that the
+                login is over, or there is no refresh token; without one nothing is sent.
             RefreshFailedError: Anything else. The refresh token may still be good; if the
                 answer was lost, the server may have rotated it.
         """
         answer = self._endpoint.ask(self._question(token), auth=self._auth)
-        if answer.ok and answer.fields.get(self._names["access_token"]) is not None:
-            return answer.token(previous=token, names=self._names)
-        nothing = "no token in it" if answer.ok else "no reason given"
-        said = answer.text(*_REASONS) or answer.problem or nothing
-        if answer.status in self._refused:
-            raise refusal(answer, said)
-        raise answer.failure(said)
+        return answer.token(
+            previous=token,
+            refused=self._refused,
+            token_type=self._token_type,
+            names=self._names,
+        )
 
     def _question(self, token: Token | None) -> Question:
         refresh_token = refresh_token_of(token)
@@ -143,12 +147,3 @@ class JSONRefresh:
         else:
             fields[self._sent_field] = refresh_token
         return Question(jsonlib.dumps(fields), headers)
-
-
-def _checked_statuses(refused: Collection[int]) -> frozenset[int]:
-    if isinstance(refused, str) or not isinstance(refused, Collection):
-        raise TypeError(f"refused is a set of statuses, such as {{401}}, got {refused!r}")
-    for status in refused:
-        if not isinstance(status, int) or not 400 <= status <= 599:
-            raise ValueError(f"refused has {status!r}: pass statuses from 400 to 599")
-    return frozenset(refused)

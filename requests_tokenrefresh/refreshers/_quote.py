@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import requests
@@ -43,9 +44,10 @@ class Secrets:
     values: frozenset[str] = field(repr=False)
 
     @classmethod
-    def of(cls, request: requests.PreparedRequest) -> Secrets:
-        """Return the secrets of *request*, whoever put them there."""
-        return cls(frozenset(value for value in _values(request) if len(value) >= _SHORTEST_SECRET))
+    def of(cls, *requests: requests.PreparedRequest, known: Iterable[str] = ()) -> Secrets:
+        """Return the secrets of *requests*, whoever put them there, and those that are *known*."""
+        values = chain(known, *map(_values, requests))
+        return cls(frozenset(value for value in values if len(value) >= _SHORTEST_SECRET))
 
     def repeated_in(self, text: str) -> bool:
         """Return whether *text* gives one of them away, in whatever case or spelling."""
@@ -106,8 +108,10 @@ def _header_values(value: str) -> Iterator[str]:
 
 def _body_values(body: object) -> Iterator[str]:
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
-    # A form never starts so: it would escape the brace.
-    fields = json.loads(text).items() if text.startswith("{") else parse_qsl(text)
+    try:
+        fields = json.loads(text).items()
+    except (ValueError, RecursionError, AttributeError):  # no JSON, or no object
+        fields = parse_qsl(text) or [("", text)]
     for name, value in fields:
         if name not in _PUBLIC_FIELDS and isinstance(value, str | list | dict):
             yield str(value)

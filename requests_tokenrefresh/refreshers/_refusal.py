@@ -1,10 +1,12 @@
-"""The two ways in which a refresh is refused for good, in words."""
+"""What a refresh needs, and what the arguments say of its answers."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from .._errors import LoginRequiredError
-from .._token import Token
-from ._answer import Answer
+from .._token import Token, checked, scheme
+from ._answer import Refused
 
 
 def refresh_token_of(token: Token | None) -> str:
@@ -23,9 +25,30 @@ def refresh_token_of(token: Token | None) -> str:
     return token.refresh_token
 
 
-def refusal(answer: Answer, said: str) -> LoginRequiredError:
-    """Return the error for an *answer* that ends the login."""
-    return LoginRequiredError(
-        f"the token endpoint {answer.endpoint} refused the login ({said}); log in again",
-        reason="invalid_grant",
-    )
+def check_refused(refused: Refused) -> Refused:
+    """Return *refused*, in a form that does not change any more.
+
+    Raises:
+        TypeError, ValueError: It is neither statuses and codes nor a function.
+    """
+    if callable(refused):
+        return refused
+    if isinstance(refused, str) or not isinstance(refused, Collection):
+        raise TypeError(
+            "refused is a function that takes a requests.Response, or a set of statuses and codes, "
+            f"such as {{401}}, got {refused!r}"
+        )
+    for one in refused:
+        is_code = isinstance(one, str) and one and not one.isdigit()
+        if not is_code and (not isinstance(one, int) or not 400 <= one <= 599):
+            raise ValueError(f"refused has {one!r}: pass statuses from 400 to 599, or codes")
+    return frozenset(refused)
+
+
+def check_token_type(token_type: str | None) -> str | None:
+    """Return *token_type* as it is sent.
+
+    Raises:
+        ValueError: It is not the name of an authentication scheme.
+    """
+    return None if token_type is None else checked("token_type", scheme, token_type)

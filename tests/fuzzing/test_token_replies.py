@@ -1,4 +1,7 @@
-"""Whatever a token endpoint answers is a token or one of two errors, and repeats no secret."""
+"""Whatever a token endpoint answers is a token or one of two errors, and repeats no secret.
+
+What has an access token in it is a token, and its refresh token is kept.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import socket
 import zlib
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -22,6 +26,7 @@ from requests_tokenrefresh import (
     Token,
 )
 from requests_tokenrefresh.refreshers._answer import Answer, answer_in
+from requests_tokenrefresh.refreshers._quote import Secrets
 from tests.fuzzing.telling import REFRESH, no_secret_told, shown
 from tests.support.examples import few
 from tests.support.servers import RawServer, read_request
@@ -59,6 +64,9 @@ SCALARS = st.sampled_from(
             f'"{REFRESH}"',
             f'"no {REFRESH[:-2]}"',
             '["invalid_grant"]',
+            '[{"code": "' + REFRESH + '", "field": "refresh_token"}]',
+            '{"status": "' + REFRESH + '", "errors": [{"msg": "' + REFRESH + '"}]}',
+            '"Invalid refresh token"',
         ),
     ]
 )
@@ -73,6 +81,7 @@ NAMES = st.sampled_from(
             "expires_at",
         ),
         *("error", "error_description", "access", "refresh", "detail", "token", "expiry"),
+        *("code", "message", "errors", "status", "reason", "scope", "issued_at"),
         *("expires_at", "x"),
     ]
 )
@@ -126,7 +135,13 @@ def refresher(kind: str, url: str, **options: Any) -> Any:
     return JSONRefresh(url, json={"client_secret": SECRET}, **options)
 
 
-def check(refresh: Any, *, status: int | None) -> None:
+def check(refresh: Any, *, status: int | None, certain: bool = False) -> Token | None:
+    """Have *refresh* called, and return the token that it brings.
+
+    Args:
+        status: Of the answer; None if it may be cut off.
+        certain: Whether it has to bring one.
+    """
     token, told = None, [""]
     with no_secret_told(REFRESH, SECRET) as report:
         try:
@@ -138,11 +153,14 @@ def check(refresh: Any, *, status: int | None) -> None:
         shows = token is not None and token.token_type not in (REFRESH, SECRET)
         report += [repr(token) if shows else "", *told]
     assert told[0].isprintable()
-    if token is not None:
+    if token is None:
+        assert not certain
+    else:
         event("a token")
         assert status is None or 200 <= status < 300
         assert token.authorization.isascii()
         assert token.authorization.isprintable()
+    return token
 
 
 class Saying:
@@ -154,20 +172,62 @@ class Saying:
     def ask(self, question: Any, *, auth: Any) -> Answer:
         request = requests.Request("POST", "https://a/", question.headers, data=question.body)
         self.response.request = auth(request.prepare())
-        return answer_in(self.response, endpoint="https://a/", asked_at=NOW, now=NOW)
+        return answer_in(
+            self.response,
+            endpoint="https://a/",
+            asked_at=NOW,
+            now=NOW,
+            secrets=Secrets.of(self.response.request),
+        )
 
 
-@few(150)
-@given(REFRESHERS, STATUSES, HEADERS, BODIES)
-@example("grant", 200, {}, b'{"access_token": "a\\r\\nX: y"}')
-@example("grant", 503, {"Retry-After": "Fri, 31 Dec 99999999999 23:59:59 GMT"}, b"")
-def test_any_answer_is_read(kind: str, status: int, headers: dict[str, str], body: bytes) -> None:
+def answered(kind: str, status: int, headers: dict[str, str], body: bytes) -> Any:
+    """Return a refresher to which the endpoint answers so."""
     response = requests.Response()
     response.status_code, response.url, response._content = status, "https://a/", body
     response.headers.update(headers)
     refresh = refresher(kind, "https://a/")
     refresh._endpoint = Saying(response)
-    check(refresh, status=status)
+    return refresh
+
+
+@few(150)
+@given(REFRESHERS, STATUSES, HEADERS, BODIES)
+@example("grant", 200, {}, b'{"access_token": "a\r\nX: y"}')
+@example("grant", 503, {"Retry-After": "Fri, 31 Dec 99999999999 23:59:59 GMT"}, b"")
+def test_any_answer_is_read(kind: str, status: int, headers: dict[str, str], body: bytes) -> None:
+    check(answered(kind, status, headers, body), status=status)
+
+
+PAIRS = {"grant": ("access_token", "refresh_token"), "JSON": ("access", "refresh")}
+
+
+@few(100)
+@given(REFRESHERS, HEADERS, st.lists(FIELDS, max_size=4), st.sampled_from(["JSON", "a form"]))
+def test_no_answer_with_a_pair_in_it_is_refused_or_loses_its_refresh_token(
+    kind: str, headers: dict[str, str], beside: list[tuple[str, str]], wording: str
+) -> None:
+    pair = list(zip(PAIRS[kind], ("new-access", "new-refresh"), strict=True))
+    if wording == "a form":
+        headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+        texts = [(name, value.encode("utf-8", "replace")) for name, value in beside]
+        body = urlencode([*texts, *pair]).encode()
+    else:
+        readable = [(name, value) for name, value in beside if is_json(value)]
+        fields = [*readable, *((name, json.dumps(value)) for name, value in pair)]
+        body = ("{" + ", ".join(f'"{name}": {value}' for name, value in fields) + "}").encode(
+            "utf-8", "surrogatepass"
+        )
+    token = check(answered(kind, 200, headers, body), status=200, certain=True)
+    assert token == Token("new-access", "new-refresh")
+
+
+def is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_int=float)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 # -- Over a connection ----------------------------------------------------------------------------

@@ -7,16 +7,28 @@ import gzip
 import io
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPResponse
+from urllib3 import HTTPConnectionPool, HTTPResponse
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    MaxRetryError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from requests_tokenrefresh import LoginRequiredError, TokenRefreshAdapter, TokenSource
 from requests_tokenrefresh._replay import _hang_up
@@ -456,6 +468,223 @@ def test_an_http_1_0_server_that_hangs_up_after_each_answer_is_fine(
         response = session.get(server.url)
         assert (response.status_code, response.history[0].content) == (200, b"expired")
     assert [r.connection for r in server.requests] == [1, 2]
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
+NOT_YOU = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\r\nexpired"
+
+
+class ClosesAfterItsReject:
+    """The script of a server that closes after its 401, and is slower than the replay.
+
+    Attributes:
+        requests: What was sent, in order, on whatever connection.
+    """
+
+    def __init__(self, *, closes: int = 1, begins: bytes = b"") -> None:
+        self._closes = closes  # so many replays are not answered
+        self._begins = begins  # what they get instead of an answer
+        self.requests: list[Received] = []
+
+    def __call__(self, connection: socket.socket) -> None:
+        while True:
+            request = read_request(connection)
+            self.requests.append(request)
+            if request.headers["Authorization"] == "Bearer access-0":
+                connection.sendall(NOT_YOU)
+            elif self._closes:
+                self._closes -= 1
+                connection.sendall(self._begins)
+                return
+            else:
+                connection.sendall(OK)
+
+    @property
+    def sent(self) -> list[tuple[str, bytes]]:
+        return [(it.headers["Authorization"] or "", it.body) for it in self.requests]
+
+
+@pytest.mark.parametrize("method", ["GET", "get", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
+def test_a_replay_whose_connection_was_closed_goes_out_once_more(
+    raw_server: Callable[..., RawServer], method: str
+) -> None:
+    script = ClosesAfterItsReject()
+    server = raw_server(script)
+    with session_for(source_for(server.url)) as session:
+        response = session.request(method, server.url, data=b"body")
+        assert (response.status_code, len(response.history)) == (200, 1)
+    assert script.sent == [("Bearer access-0", b"body"), *[("Bearer access-1", b"body")] * 2]
+    assert server.accepted == 2
+
+
+def test_a_file_is_sent_from_where_it_stood_then_too(raw_server: Callable[..., RawServer]) -> None:
+    script = ClosesAfterItsReject()
+    server = raw_server(script)
+    body = io.BytesIO(b"header\nthe rest")
+    body.readline()
+    with session_for(source_for(server.url)) as session:
+        assert session.put(server.url, data=body).status_code == 200
+    assert [body for _, body in script.sent] == [b"the rest"] * 3
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "ODD"])
+def test_what_may_have_happened_already_is_not_asked_for_twice(
+    raw_server: Callable[..., RawServer], method: str
+) -> None:
+    script = ClosesAfterItsReject()
+    server = raw_server(script)
+    with session_for(source_for(server.url)) as session, pytest.raises(requests.ConnectionError):
+        session.request(method, server.url, data=b"body")
+    assert script.sent == [("Bearer access-0", b"body"), ("Bearer access-1", b"body")]
+
+
+def test_twice_is_enough(raw_server: Callable[..., RawServer]) -> None:
+    script = ClosesAfterItsReject(closes=2)
+    server = raw_server(script)
+    source = source_for(server.url)
+    with session_for(source) as session, pytest.raises(requests.ConnectionError):
+        session.get(server.url)
+    assert len(script.requests) == 3
+    assert not source.on_trial(source.token())
+
+
+def test_an_answer_that_has_begun_is_not_asked_for_again(
+    raw_server: Callable[..., RawServer],
+) -> None:
+    script = ClosesAfterItsReject(begins=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal")
+    server = raw_server(script)
+    with (
+        session_for(source_for(server.url)) as session,
+        session.get(server.url, stream=True) as response,
+    ):
+        assert response.raw.read(3) == b"hal"
+    assert len(script.requests) == 2
+
+
+def test_a_first_request_goes_out_once_as_without_the_adapter(
+    raw_server: Callable[..., RawServer],
+) -> None:
+    server = raw_server(read_request)
+    with session_for(source_for(server.url)) as session, pytest.raises(requests.ConnectionError):
+        session.get(server.url)
+    assert server.accepted == 1
+
+
+class BreaksOnce(HTTPAdapter):
+    """Answers 401 first, raises *error* at the second request, and answers 200 then."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._answers: list[Any] = [401, error, 200]
+
+    def send(self, request: requests.PreparedRequest, *_args: Any, **_how: Any) -> Any:
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        response = requests.Response()
+        response.status_code = answer
+        response.raw = HTTPResponse(io.BytesIO(), status=answer, preload_content=False)
+        response.request, response.url = request, request.url or ""
+        return response
+
+
+def after_retries(cause: Exception) -> MaxRetryError:
+    return MaxRetryError(HTTPConnectionPool("api"), "/", cause)
+
+
+def no_connection(cause: Exception) -> NewConnectionError:
+    error = NewConnectionError(HTTPConnection("api"), "no connection")
+    error.__cause__ = cause
+    return error
+
+
+def aborted(cause: Exception) -> ProtocolError:
+    return ProtocolError("Connection aborted.", cause)
+
+
+@pytest.mark.parametrize(
+    ("error", "method", "again"),
+    [
+        (requests.ConnectionError(aborted(ConnectionResetError())), "GET", True),
+        (requests.ConnectionError(aborted(BrokenPipeError())), "GET", True),
+        (requests.ConnectionError(aborted(ConnectionAbortedError())), "POST", False),
+        (requests.ConnectionError(after_retries(aborted(ConnectionResetError()))), "GET", True),
+        (requests.exceptions.SSLError(after_retries(SSLError(ssl.SSLEOFError()))), "GET", True),
+        (requests.exceptions.SSLError(SSLError(ssl.SSLZeroReturnError())), "GET", True),
+        (requests.exceptions.SSLError(SSLError(ssl.SSLEOFError())), "POST", False),
+        (requests.exceptions.SSLError(SSLError(ssl.SSLCertVerificationError())), "GET", False),
+        (requests.ConnectionError(after_retries(no_connection(OSError()))), "POST", True),
+        (
+            requests.exceptions.ProxyError(
+                after_retries(ProxyError("no proxy", no_connection(OSError())))
+            ),
+            "POST",
+            True,
+        ),
+        (requests.ConnectionError(after_retries(no_connection(TimeoutError()))), "GET", False),
+        (requests.ConnectTimeout(after_retries(ConnectTimeoutError())), "GET", False),
+        (requests.ReadTimeout(ReadTimeoutError(HTTPConnectionPool("api"), "/", "")), "GET", False),
+        (requests.ConnectionError(aborted(HTTPException("odd"))), "GET", False),
+        (requests.ConnectionError("of somebody else's adapter"), "GET", False),
+    ],
+    ids=lambda value: repr(value) if isinstance(value, Exception) else str(value),
+)
+def test_only_a_connection_that_was_closed_or_never_had_is_tried_again(
+    error: requests.RequestException, method: str, again: bool
+) -> None:
+    transport = BreaksOnce(error)
+    with session_for(source_for("http://localhost"), transport=transport) as session:
+        if again:
+            assert session.request(method, "http://localhost/").status_code == 200
+        else:
+            with pytest.raises(type(error)) as caught:
+                session.request(method, "http://localhost/")
+            assert caught.value is error
+    assert transport._answers == ([] if again else [200])
+
+
+class GoneAfterTwo(io.BytesIO):
+    """A file that somebody closes when it has been rewound once."""
+
+    def __init__(self) -> None:
+        super().__init__(b"body")
+        self._rewinds = 0
+
+    def seek(self, *position: int) -> int:
+        self._rewinds += 1
+        if self._rewinds > 3:  # requests measures it first, to its end and back
+            raise ValueError("I/O operation on closed file")
+        return super().seek(*position)
+
+
+def test_a_body_that_is_gone_is_not_sent_a_second_time() -> None:
+    transport = BreaksOnce(requests.ConnectionError(aborted(ConnectionResetError())))
+    body = GoneAfterTwo()
+    with (
+        session_for(source_for("http://localhost"), transport=transport) as session,
+        pytest.raises(requests.ConnectionError),
+    ):
+        session.put("http://localhost/", data=body)
+    assert transport._answers == [200]
+
+
+def test_a_storm_at_a_server_that_closes_after_each_401_costs_nobody_an_answer(
+    raw_server: Callable[..., RawServer],
+) -> None:
+    all_have_come = threading.Barrier(50)
+
+    def script(connection: socket.socket) -> None:
+        while read_request(connection).headers["Authorization"] == "Bearer access-1":
+            connection.sendall(OK)
+        all_have_come.wait(30)
+        connection.sendall(NOT_YOU)
+
+    server = raw_server(script)
+    refresher = Refresher()
+    with session_for(source_for(server.url, refresher=refresher), pool_maxsize=50) as session:
+        outcomes = run_together(50, lambda: session.get(server.url))
+    assert [outcome.result().status_code for outcome in outcomes] == [200] * 50
+    assert len(refresher.calls) == 1
 
 
 def test_where_no_thread_can_be_started_the_rest_of_a_last_answer_is_not_waited_for(

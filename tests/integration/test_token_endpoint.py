@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import multiprocessing
+import re
 import socket
 import ssl
 import threading
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import requests
+import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,9 +27,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from requests.auth import HTTPDigestAuth
 
+from requests_tokenrefresh import mount
 from requests_tokenrefresh._errors import RefreshFailedError
 from requests_tokenrefresh._token import Token
 from requests_tokenrefresh.refreshers import ClientCredentialsGrant, RefreshTokenGrant
+from requests_tokenrefresh.refreshers._early import refreshing
+from tests.support.logins import Clock, make_source
 from tests.support.servers import Reply, read_request, reset
 from tests.support.threads import run_together, wait_until
 
@@ -211,9 +217,11 @@ def test_a_single_wait_has_a_timeout_of_its_own(raw_server):
         read_request(connection)
         gate.wait(10)
 
-    error = failure(grant(raw_server(script), timeout=(5.0, 0.1)))
+    server = raw_server(script)
+    error = failure(grant(server, timeout=(5.0, 0.1)))
     gate.set()
     assert "ReadTimeoutError" in str(error)
+    assert server.accepted == 1
 
 
 # -- Broken connections ---------------------------------------------------------------------------
@@ -226,28 +234,130 @@ def test_a_refused_connection_is_transient():
     assert f"http://127.0.0.1:{port}/token failed (NewConnectionError: " in str(error)
 
 
-def test_a_reset_is_transient_and_not_tried_again(raw_server):
-    def script(connection):
-        read_request(connection)
-        reset(connection)
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+NOTHING = b""
+HALF_A_BODY = HEAD + b"Content-Length: 100\r\n\r\n" + BODY
+HALF_A_CHUNK = CHUNKED + b"%x\r\n%b" % (len(BODY) + 1, BODY)
+NO_LAST_CHUNK = CHUNKED + b"%x\r\n%b\r\n" % (len(BODY), BODY)
 
-    server = raw_server(script)
-    assert "(ProtocolError: " in str(failure(grant(server)))
+
+def resets(connection):
+    read_request(connection)
+    reset(connection)
+
+
+LOST = {
+    "a reset": resets,
+    "no answer": answers(NOTHING),
+    "half a body": answers(HALF_A_BODY),
+    "half a chunk": answers(HALF_A_CHUNK),
+    "no last chunk": answers(NO_LAST_CHUNK),
+    "a chunk of no size": answers(CHUNKED + b"zz\r\n"),
+}
+
+
+@pytest.mark.parametrize("lose", LOST.values(), ids=LOST)
+def test_a_lost_answer_is_asked_for_once_more_at_once(raw_server, lose):
+    """The server may have rotated the token, and may honour the old one for a few seconds more."""
+    scripts = [lose, answers(ANSWER)]
+    server = raw_server(lambda connection: scripts.pop(0)(connection))
+    assert grant(server)(OLD).access_token == "new-access-token"
+    assert server.accepted == 2
+
+
+@pytest.mark.parametrize("lose", LOST.values(), ids=LOST)
+def test_an_answer_that_is_lost_twice_is_transient(raw_server, lose):
+    server = raw_server(lose)
+    assert re.search(r"\((ProtocolError|InvalidChunkLength): ", str(failure(grant(server))))
+    assert server.accepted == 2
+
+
+@pytest.mark.parametrize("lose", LOST.values(), ids=LOST)
+def test_an_early_refresh_asks_once(raw_server, lose):
+    """Its token still works, so nobody has to send the old refresh token again at once."""
+    server = raw_server(lose)
+    with refreshing(early=True):
+        failure(grant(server))
     assert server.accepted == 1
 
 
-CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+def test_the_source_tells_its_refresher_of_an_early_refresh(raw_server):
+    """Also where the grant is called by a function of the user's own."""
+    server, clock = raw_server(resets), Clock()
+    own = grant(server)
+    source = make_source(lambda token: own(token), clock=clock, random=lambda: 0.0)
+    clock.advance(3600 - 100)
+    assert source.token().access_token == "access-0"
+    assert server.accepted == 1
+    clock.advance(100)
+    with pytest.raises(RefreshFailedError):
+        source.token()
+    assert server.accepted == 3
+
+
+def test_both_attempts_share_the_deadline(raw_server):
+    """The second is cut in the middle of its answer."""
+    gate = threading.Event()
+
+    def is_slow(connection):
+        read_request(connection)
+        gate.wait(LONG_PAST_IT)
+
+    scripts = [resets, is_slow]
+    server = raw_server(lambda connection: scripts.pop(0)(connection))
+    started = time.monotonic()
+    assert "no complete answer within 0.2 s" in str(failure(grant(server, deadline=DEADLINE)))
+    assert time.monotonic() - started < LONG_PAST_IT / 2
+    gate.set()
+    assert server.accepted == 2
+
+
+@pytest.fixture
+def connects(monkeypatch):
+    """Count the connections that are tried; the first ones fail as they are told to."""
+    tried, failures = [], []
+    create = urllib3.util.connection.create_connection
+
+    def connect(address, *args, **kwargs):
+        tried.append(address)
+        if failures:
+            raise failures.pop(0)
+        return create(address, *args, **kwargs)
+
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", connect)
+    return tried, failures
+
+
+NOBODY_THERE = {
+    "refused": ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
+    "unreachable": OSError(errno.EHOSTUNREACH, "No route to host"),
+    "no such name": socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+}
+
+
+@pytest.mark.parametrize("problem", NOBODY_THERE.values(), ids=NOBODY_THERE)
+def test_who_cannot_be_reached_is_tried_once_more_at_once(raw_server, connects, problem):
+    tried, failures = connects
+    server = raw_server(answers(ANSWER))
+    failures.append(problem)
+    assert grant(server)(OLD).access_token == "new-access-token"
+    assert (len(tried), server.accepted) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "problem", [TimeoutError("timed out"), TimeoutError(errno.ETIMEDOUT, "Connection timed out")]
+)
+def test_who_takes_too_long_to_answer_the_phone_is_not(raw_server, connects, problem):
+    tried, failures = connects
+    failures.append(problem)
+    failure(grant(raw_server(answers(ANSWER))))
+    assert len(tried) == 1
 
 
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (b"", "RemoteDisconnected"),
         (HEAD, "an empty body"),
-        (HEAD + b"Content-Length: 100\r\n\r\n" + BODY, "IncompleteRead"),
-        (CHUNKED + b"%x\r\n%b" % (len(BODY) + 1, BODY), "IncompleteRead"),
-        (CHUNKED + b"%x\r\n%b\r\n" % (len(BODY), BODY), "IncompleteRead"),
-        (CHUNKED + b"zz\r\n", "IncompleteRead"),
         (b"220 smtp.example.com ESMTP\r\n", "BadStatusLine"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000, "LineTooLong"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "got more than 100 headers"),
@@ -255,7 +365,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
         (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nplain", "InvalidHeader"),
     ],
 )
-def test_an_answer_that_is_none_is_transient(raw_server, answer, cause):
+def test_an_answer_that_is_none_is_transient_and_not_lost(raw_server, answer, cause):
     server = raw_server(answers(answer))
     assert cause in str(failure(grant(server)))
     assert server.accepted == 1
@@ -400,6 +510,8 @@ def test_the_environments_proxy_counts(raw_server, environment):
     environment.setenv("https_proxy", raw_server(script).url)
     error = failure(RefreshTokenGrant("https://auth.example.test/token"))
     assert "(ProxyError: " in str(error)
+    assert "; check proxies= and the environment's HTTPS_PROXY and NO_PROXY: " in str(error)
+    assert "later" not in str(error)
     [request] = asked
     assert request.startswith(b"CONNECT auth.example.test:443 ")
 
@@ -419,6 +531,15 @@ def test_a_proxy_that_was_asked_for_is_used(http_server):
     refresher = RefreshTokenGrant("http://127.0.0.1:1/token", proxies={"http": proxy.url})
     assert refresher(OLD).access_token == "new-access-token"
     assert [request.path for request in proxy.requests] == ["http://127.0.0.1:1/token"]
+
+
+def test_a_proxy_that_nobody_can_reach_is_tried_once_more(connects):
+    tried, failures = connects
+    failures += [ConnectionRefusedError(), ConnectionRefusedError()]
+    proxies = {"https": "http://127.0.0.1:1"}
+    error = failure(RefreshTokenGrant("https://auth.example.test/token", proxies=proxies))
+    assert "; check proxies= and " in str(error)
+    assert tried == [("127.0.0.1", 1)] * 2
 
 
 def test_a_proxy_that_is_slow_for_ever_is_cut_at_the_deadline(raw_server, environment):
@@ -479,6 +600,33 @@ def tls_server(raw_server, certificate):
         return raw_server(secured).url.replace("http://127.0.0.1", "https://localhost")
 
     return start
+
+
+def test_a_certificate_that_nobody_knows_names_the_argument_that_helps(
+    tls_server, certificate, http_server
+):
+    """The session's own bundle knows it, and is not asked."""
+    api = http_server(lambda _: Reply(401))
+    session = requests.Session()
+    session.verify = certificate[0]
+    source = make_source(
+        RefreshTokenGrant(tls_server(answers(ANSWER))), origins=[api.url], clock=time.time
+    )
+    mount(session, source)
+    with pytest.raises(RefreshFailedError) as caught:
+        session.get(api.url)
+    told = str(caught.value)
+    assert "CERTIFICATE_VERIFY_FAILED" in told
+    assert "; pass verify= with the CA bundle that its certificate is signed by, or cert= " in told
+    assert "what your session has for verify and cert does not count here" in told
+    assert "later" not in told
+
+
+@pytest.mark.parametrize("arguments", [{"verify": "/no/such/bundle"}, {"cert": "/no/such/cert"}])
+def test_so_does_a_bundle_or_a_certificate_that_is_not_there(arguments):
+    told = str(failure(RefreshTokenGrant("https://127.0.0.1:1/token", **arguments)))
+    assert "; pass verify= " in told
+    assert "later" not in told
 
 
 def test_the_environments_ca_bundle_counts(tls_server, certificate, environment):
@@ -621,7 +769,7 @@ def test_where_no_thread_can_be_started_a_failure_is_told_as_ever(http_server, n
     server = http_server(lambda request: None)
     no_more_threads()
     assert "closed connection without response" in str(failure(grant(server)))
-    assert len(server.requests) == 1
+    assert len(server.requests) == 2
 
 
 def test_an_interrupt_as_soon_as_the_exchange_has_begun_ends_it(http_server, monkeypatch):

@@ -103,7 +103,7 @@ class Answers:
         self.doubt = None
 
     def know(self, resources: Iterable[Resource], now: float) -> None:
-        """They have refused what others accept; those that are known have their patience already."""
+        """They have refused what others accept; those known already keep their patience."""
         for resource in resources:
             self.known.setdefault(resource, Patience(self.first, now + self.first))
 

@@ -16,6 +16,9 @@ from requests_tokenrefresh._hand import PROVEN
 INTO_A_FLIGHT = [("return", "took_off"), ("call", "_lead")]
 """Where a thread has opened a flight, and where it begins to lead it: as `sys.setprofile` tells."""
 
+OUT_OF_A_FLIGHT = [("call", "as_it_brings"), ("call", "brought"), ("return", "brought")]
+"""Where what a flight brings is about to become what is in use, likewise."""
+
 
 def flying(source: TokenSource) -> str | None:
     """Return why a refresh, or the trial of what it brought, is under way; None: none is."""

@@ -86,6 +86,8 @@ class ExampleCom(HTTPServer):
                 return self.process(request)
             case "/api/token/" | "/api/token/refresh/":
                 return Reply.json(self._next("access", "refresh"))
+            case "/session/renew":
+                return Reply.json({"data": {"tokens": self._next("access", "refresh")}})
             case "/refresh":
                 assert (request.headers["Authorization"] or "").startswith("Bearer refresh-")
                 return Reply.json({"access_token": self._next("access", "refresh")["access"]})
@@ -122,6 +124,8 @@ _REJECTIONS = {
     "/behind-basic": _rejection(401, 'Basic realm="api"'),
     "/behind-session": _rejection(403, code="token_not_valid"),
     "/says-498": _rejection(498),
+    "/redirects": Reply(302, headers=[("Location", "/login?next=/redirects")]),
+    "/says-ok": Reply.json({"ok": False, "error": "expired"}),
 }
 
 

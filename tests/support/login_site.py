@@ -95,8 +95,9 @@ class LoginSite:
         """Reset the connection."""
         reset(self._http._conversations[request.connection - 1][1])
 
-    def lose_reply(self, request: Received) -> None:
-        """Rotate the refresh token, and hang up instead of saying so."""
+    def lose_one_reply(self, request: Received) -> None:
+        """Rotate the refresh token, and hang up instead of saying so; the next time all is well."""
+        self.fault = None
         self._app(request)
 
     def hold(self) -> Gate:

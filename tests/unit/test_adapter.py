@@ -347,12 +347,12 @@ def test_an_error_has_a_401_whatever_rejected_the_token(api: responses.RequestsM
 
 
 def test_a_challenge_is_read_for_the_scheme_of_the_token(api: responses.RequestsMock) -> None:
-    source = make_source(Refresher({"access_token": "b", "token_type": "JWT"}), logged_in=False)
-    source.login({"access_token": "a", "token_type": "JWT"})
-    api.get(URL, status=401, headers={"WWW-Authenticate": "JWT"})
+    source = make_source(Refresher({"access_token": "b", "token_type": "Token"}), logged_in=False)
+    source.login({"access_token": "a", "token_type": "Token"})
+    api.get(URL, status=401, headers={"WWW-Authenticate": "Token"})
     api.get(URL, status=200)
     assert session_for(source).get(URL).status_code == 200
-    assert authorizations(api) == ["JWT a", "JWT b"]
+    assert authorizations(api) == ["Token a", "Token b"]
 
 
 def test_a_challenge_of_another_scheme_does_not_stand_in_the_way(

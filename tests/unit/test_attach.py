@@ -385,9 +385,9 @@ def test_a_placeholder_is_taken_out_where_the_token_stands_elsewhere(
 @pytest.mark.parametrize(
     ("attach", "own"),
     [
-        (None, "JWT stale"),
-        (None, "jwt stale"),
-        (None, b"JWT stale"),
+        (None, "Sesame stale"),
+        (None, "sesame stale"),
+        (None, b"Sesame stale"),
         (None, "Bearer stale"),
         ("Authorization: token", "Token stale"),
         ("Authorization: token", "Bearer stale"),
@@ -399,11 +399,11 @@ def test_a_header_of_the_logins_own_scheme_is_replaced(
     api: responses.RequestsMock, attach: str | None, own: str | bytes
 ) -> None:
     source = make_source(logged_in=False)
-    source.login({"access_token": "a", "token_type": "JWT"})
+    source.login({"access_token": "a", "token_type": "Sesame"})
     api.get(URL)
     session_for(source, attach=attach).get(URL, headers={"Authorization": own})
     [value] = sent(api)
-    assert value in ("JWT a", "token a", "a")
+    assert value in ("Sesame a", "token a", "a")
 
 
 @pytest.mark.parametrize("in_the_store", [True, False])
@@ -411,7 +411,7 @@ def test_the_scheme_is_known_before_anything_was_sent(
     api: responses.RequestsMock, tmp_path: Path, in_the_store: bool
 ) -> None:
     """It is that of the stored login, or of the one to start with."""
-    login = Token("a", token_type="JWT")
+    login = Token("a", token_type="Sesame")
     store = FileTokenStore(tmp_path / "token.json")
     if in_the_store:
         store.save(login)
@@ -419,8 +419,8 @@ def test_the_scheme_is_known_before_anything_was_sent(
         Refresher(), origins=[ORIGIN], store=store, token=None if in_the_store else login
     )
     api.get(URL)
-    session_for(source).get(URL, headers={"Authorization": "JWT stale"})
-    assert sent(api) == ["JWT a"]
+    session_for(source).get(URL, headers={"Authorization": "Sesame stale"})
+    assert sent(api) == ["Sesame a"]
 
 
 def test_a_store_that_fails_does_not_stop_a_request_with_a_word_of_its_own(
@@ -429,8 +429,8 @@ def test_a_store_that_fails_does_not_stop_a_request_with_a_word_of_its_own(
     (tmp_path / "token.json").write_text("not a token")
     source = TokenSource(Refresher(), origins=[ORIGIN], store=tmp_path / "token.json")
     api.get(URL)
-    session_for(source).get(URL, headers={"Authorization": "JWT its-own"})
-    assert sent(api) == ["JWT its-own"]
+    session_for(source).get(URL, headers={"Authorization": "Sesame its-own"})
+    assert sent(api) == ["Sesame its-own"]
 
 
 def test_a_request_with_a_word_of_its_own_asks_the_issuer_for_nothing(

@@ -79,7 +79,7 @@ def test_login_replaces_the_login_before(path):
         ("[" * 100_000, "this is not a token reply"),
         ('["access-secret"]', "a token reply is a mapping, got list"),
         ('{"refresh_token": "refresh-secret"}', "has no access_token"),
-        ('{"access_token": "access-secret\\n"}', "characters that cannot stand in a header"),
+        ('{"access_token": "access-secret\\nX"}', "characters that cannot stand in a header"),
     ],
     ids=["nothing", "not JSON", "cut off", "bytes", "deep", "list", "no token", "line end"],
 )

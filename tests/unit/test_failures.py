@@ -163,7 +163,9 @@ def test_a_refresher_that_cannot_do_without_a_token_says_so() -> None:
 @pytest.mark.parametrize("reply", [{}, {"access_token": "a\r\nb"}, 7, {"access_token": ""}])
 def test_a_reply_without_a_usable_token_is_transient(reply: object) -> None:
     source = make_source(lambda _: reply)
-    with pytest.raises(RefreshFailedError, match="Error while getting a new token"):
+    with pytest.raises(
+        RefreshFailedError, match="what the refresher has returned is no new token: "
+    ):
         source.refresh(source.token())
 
 
@@ -255,6 +257,22 @@ def test_the_backoff_doubles_up_to_thirty_seconds_and_begins_anew_after_a_succes
     token = source.refresh(token)
     refresher.answers.append(unreachable())
     assert failed() == 0.5
+
+
+def test_the_backoff_doubles_also_for_an_error_that_is_raised_again_and_again() -> None:
+    """As a mock does, and a refresher that has made its error beforehand: what one pause was is
+    not what the issuer says of the next."""
+    error = RefreshFailedError("maintenance")
+    clock, refresher = Clock(), Refresher(*[error] * 4)
+    source = make_source(refresher, clock=clock, random=lambda: 1.0)
+    token, pauses = source.token(), []
+    for _ in range(4):
+        with pytest.raises(RefreshFailedError) as caught:
+            source.refresh(token)
+        pauses.append(caught.value.retry_after)
+        clock.advance(caught.value.retry_after or 0)
+    assert pauses == [0.5, 1, 2, 4]
+    assert error.retry_after is None
 
 
 def test_the_backoff_begins_with_half_a_second_for_the_first_token_too() -> None:

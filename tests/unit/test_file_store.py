@@ -27,7 +27,7 @@ CORRUPT = {
     "a list": b'["access_token"]',
     "null": b"null",
     "an error reply": b'{"error": "invalid_grant"}',
-    "a field of the wrong type": b'{"access_token": "secret-access", "expires_at": "soon"}',
+    "a field of the wrong type": b'{"access_token": "secret-access", "refresh_token": 7}',
     "a secret with a line end": b'{"access_token": "secret-access\\r\\nX: y"}',
     "nested too deep": b'{"access_token": "secret-access", "x": ' + b"[" * 200_000,
     "a number too long": b'{"access_token": "secret-access", "x": ' + b"1" * 5_000 + b"}",

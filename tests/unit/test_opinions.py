@@ -304,6 +304,16 @@ def test_with_patience_the_leader_repeats_its_trial_before_others_are_asked() ->
     assert stage.asked == [OTHER]
 
 
+def test_all_go_on_waiting_while_a_trial_is_repeated() -> None:
+    stage = Stage(OTHER, None, None, None, allow=(OTHER,), trial_timeout=0.5, trial_patience=60)
+    for _ in range(3):  # 0.7 s in all: longer than one replay may take
+        assert stage.source.tries_again(stage.new)
+    wait_for_waiters(stage.source, 4)
+    assert stage.asked == []
+    stage.source.accept(stage.new, DATA, replay=True)
+    assert stage.outcomes() == ["access-1"] * 4
+
+
 def test_without_patience_nothing_is_repeated() -> None:
     stage = Stage()
     assert not stage.source.tries_again(stage.new)

@@ -84,14 +84,14 @@ def repeats_a_secret(text):
     [
         ("text/html; charset=utf-8", "<html>Please log in</html>", "text/html that is not JSON"),
         ("application/json", '{"access_token": "new', "application/json that is not JSON"),
-        ("application/json", b'{"access_token": "\xff"}', "application/json that is not JSON"),
         ("application/json", "[" * 500_000, "JSON nested too deep"),
         ("application/json", '["new"]', "JSON of type list, not an object"),
         ("application/json", "7", "JSON of type int, not an object"),
         ("application/json", "null", "JSON of type NoneType, not an object"),
-        ("application/json", "9" * 5000, "application/json that is not JSON"),
+        ("application/json", "9" * 5000, "JSON of type float, not an object"),
         ("application/json", " \r\n", "an empty body"),
-        ("", "access_token=new&token_type=bearer", "a body of no type that is not JSON"),
+        ("", "token=new&token_type=bearer", "a body of no type that is not JSON"),
+        ("text/plain", "not found", "text/plain that is not JSON"),
         (f"text/{REFRESH_TOKEN}", "?", "not shown: it repeats a secret that is not JSON"),
     ],
 )
@@ -108,22 +108,12 @@ def test_a_body_that_is_no_json_object_is_transient(endpoint, status, content_ty
         ({"access_token": 7}, "access_token is a string, got int"),
         ({"access_token": ""}, "access_token is empty"),
         ({"access_token": "new\r\nX: y"}, "access_token has characters that cannot stand in"),
-        ({"access_token": "new", "refresh_token": 7}, "refresh_token is a string, got int"),
-        ({"access_token": "new", "token_type": []}, None),
-        ({"access_token": "new", "token_type": ["b"]}, "token_type is not the name of"),
-        ({"access_token": "new", "token_type": "DPoP"}, "need a proof with every request"),
-        ({"access_token": "new", "expires_in": "soon"}, "expires_in is not a number"),
-        ({"access_token": "new", "expires_in": [60]}, "expires_in is not a number"),
-        ({"access_token": "new", "expires_in": float("nan")}, "not a finite number"),
-        ({"access_token": "new", "expires_in": 10**400}, "expires_in is not a number"),
+        ({"access_token": "new\ufffd"}, "access_token has characters that cannot stand in"),
     ],
 )
 def test_a_reply_without_a_usable_token_is_transient(endpoint, reply, problem):
     endpoint.post(URL, body=json.dumps(reply), content_type="application/json")
-    if problem is None:
-        assert grant()(OLD).token_type == "Bearer"
-    else:
-        assert problem in said()
+    assert problem in said()
 
 
 @pytest.mark.parametrize(
@@ -133,6 +123,20 @@ def test_a_reply_without_a_usable_token_is_transient(endpoint, reply, problem):
 def test_expires_in_is_taken_as_servers_write_it(endpoint, expires_in, expires_at):
     endpoint.post(URL, json={"access_token": "new", "expires_in": expires_in})
     assert grant()(OLD).expires_at == expires_at
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"access_token": "new", "scope": "caf\xe9"}',
+        b'{"access_token": "new", "expires_in": ' + b"9" * 5000 + b"}",
+    ],
+    ids=["a byte that is none of UTF-8", "a number too long for Python"],
+)
+def test_one_field_that_cannot_be_read_loses_no_other(endpoint, body):
+    endpoint.post(URL, body=body, content_type="application/json")
+    token = grant()(OLD)
+    assert (token.access_token, token.expires_at) == ("new", None)
 
 
 def test_a_byte_order_mark_is_no_obstacle(endpoint):

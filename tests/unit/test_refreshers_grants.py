@@ -140,6 +140,32 @@ def test_scope_data_and_headers_are_sent_as_given(endpoint):
     assert (request.headers["X-Tenant"], request.headers["Accept"]) == ("7", "*/*")
 
 
+@pytest.mark.parametrize("secret", [None, "hush"])
+def test_a_client_id_in_data_is_sent_where_the_grant_sends_none(endpoint, secret):
+    """Some servers want it in the form beside Basic authentication."""
+    accept(endpoint)
+    client_id = None if secret is None else "reports"
+    grant(client_id=client_id, client_secret=secret, data={"client_id": "reports"})(OLD)
+    request, form = sent(endpoint)
+    assert form["client_id"] == ["reports"]
+    if secret is not None:
+        assert basic(request) == "reports:hush"
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "content-type", "Accept", "accept"])
+def test_headers_outrank_those_of_the_grant(endpoint, name):
+    accept(endpoint)
+    value = "application/x-www-form-urlencoded; charset=utf-8"
+    grant(headers={name: value})(OLD)
+    assert sent(endpoint)[0].headers[name] == value
+
+
+def test_an_authorization_in_headers_is_sent_where_nothing_else_writes_it(endpoint):
+    accept(endpoint)
+    grant(headers={"authorization": "Basic abc"})(OLD)
+    assert sent(endpoint)[0].headers["Authorization"] == "Basic abc"
+
+
 def test_the_query_of_the_url_is_kept(endpoint):
     """RFC 6749 section 3.2."""
     accept(endpoint)
@@ -274,7 +300,7 @@ def test_a_server_in_trouble_cannot_end_the_login(endpoint):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        ({"code": 400, "message": "TOKEN_EXPIRED"}, "TOKEN_EXPIRED"),
+        ({"code": 400, "message": "QUOTA_EXCEEDED"}, "QUOTA_EXCEEDED"),
         (["invalid_grant"], "an error without a code"),
         (7, "an error without a code"),
     ],
@@ -325,6 +351,13 @@ def test_a_grant_pickles(endpoint, kind):
         ({"token_endpoint_auth_method": "header"}, ValueError, "one of client_secret_basic, "),
         ({"scope": ["read"]}, TypeError, "scope is a string or None, got list"),
         ({"data": {"scope": "x"}}, ValueError, "must not have 'scope'"),
+        ({"data": {"client_id": "x"}}, ValueError, "must not have 'client_id': the grant sends it"),
+        ({"data": {"refresh_token": "x"}}, ValueError, "must not have 'refresh_token'"),
+        (
+            {"client_secret": "x", "headers": {"authorization": "y"}},
+            ValueError,
+            r"headers\['Authorization'\] and client_secret write the same header: pass one",
+        ),
         ({"data": {"audience": 7}}, TypeError, r"data\['audience'\] is a string or a list"),
         ({"data": {7: "audience"}}, TypeError, r"data\[7\] is a string or a list"),
         ({"data": {"audience": [7]}}, TypeError, r"data\['audience'\] is a string or a list"),

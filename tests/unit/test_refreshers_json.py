@@ -92,6 +92,22 @@ def test_every_name_can_be_another(endpoint):
     assert json.loads(sent(endpoint).body) == {"token": "old-refresh-token", "device": {"id": 1}}
 
 
+@pytest.mark.parametrize("name", ["Content-Type", "content-type"])
+def test_another_content_type_is_sent_as_it_is_said(endpoint, name):
+    endpoint.post(URL, json={"access": "new-access-token"})
+    JSONRefresh(URL, headers={name: "application/vnd.api+json"})(OLD)
+    request = sent(endpoint)
+    assert request.headers["Content-Type"] == "application/vnd.api+json"
+    assert json.loads(request.body) == {"refresh": "old-refresh-token"}
+
+
+def test_a_field_may_be_called_as_the_one_that_is_not_sent(endpoint):
+    """The refresh token goes into the header, and into no field."""
+    endpoint.post(URL, json={"access_token": "new-access-token"})
+    flask_style(json={"refresh": True})(OLD)
+    assert json.loads(sent(endpoint).body) == {"refresh": True}
+
+
 def test_auth_authenticates_the_caller_beside_the_refresh_token(endpoint):
     endpoint.post(URL, json={"access": "new-access-token"})
     JSONRefresh(URL, auth=HTTPBasicAuth("id", "secret"))(OLD)
@@ -116,9 +132,11 @@ def test_a_401_needs_no_words(endpoint):
         JSONRefresh(URL)(OLD)
 
 
-def test_a_401_in_html_is_still_a_401(endpoint):
-    endpoint.post(URL, body="<html>", content_type="text/html; charset=utf-8", status=401)
-    with pytest.raises(LoginRequiredError, match=r"\(text/html that is not JSON\)"):
+@pytest.mark.parametrize("body", ["<html>", ""])
+def test_a_401_that_is_not_the_endpoints_own_is_no_refusal(endpoint, body):
+    """A gateway in front of it says so of requests, and knows nothing of logins."""
+    endpoint.post(URL, body=body, content_type="text/html; charset=utf-8", status=401)
+    with pytest.raises(RefreshFailedError, match="answered 401"):
         JSONRefresh(URL)(OLD)
 
 
@@ -153,7 +171,7 @@ def test_a_token_in_a_failure_is_none(endpoint, status, error):
     ("reply", "said"),
     [
         ({"error": "no such session"}, "no such session"),
-        ({"access": None}, "no token in it"),
+        ({"access": None}, "no token in it: there is no 'access'"),
         ({"access": 7}, "access_token is a string, got int"),
         ({"access": "a\r\nb"}, "access_token has characters that cannot stand in a header"),
     ],
@@ -193,6 +211,11 @@ def test_it_pickles(endpoint, make):
             {"refresh_token_in": "header", "auth": HTTPBasicAuth("a", "b")},
             ValueError,
             "both write the Authorization header",
+        ),
+        (
+            {"refresh_token_in": "header", "headers": {"authorization": "Basic x"}},
+            ValueError,
+            r"headers\['Authorization'\] and refresh_token_in='header' write the same header",
         ),
         ({"auth": "Bearer x"}, TypeError, "auth is a requests AuthBase"),
         ({"json": {"refresh": 1}}, ValueError, "json must not have 'refresh'"),

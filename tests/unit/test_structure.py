@@ -14,6 +14,7 @@ PACKAGE = Path(requests_tokenrefresh.__file__).parent
 # Each may import from those above it, and from its own folder.
 ROOMS = [
     "_on_demand",
+    "_expiry",
     "_token",
     "_errors",
     "events",
@@ -45,11 +46,12 @@ ROOMS = [
     "cli",
     "__main__",
 ]
-VALUES = {"_token", "_errors"}
+VALUES = {"_expiry", "_token", "_errors"}
 PURE = {*VALUES, "_evidence", "_hand", "_login"}
 NARROWER = {
     "_on_demand": set(),
-    "_token": set(),
+    "_expiry": set(),
+    "_token": {"_expiry"},
     "_errors": set(),
     "events": set(),
     "_door": set(),

@@ -20,7 +20,13 @@ from requests_tokenrefresh import (
     Token,
 )
 from requests_tokenrefresh.events import RefreshEnded, RefreshStarted
-from tests.support.doors import INTO_A_FLIGHT, flying, holding_the_lock, lock_is_free
+from tests.support.doors import (
+    INTO_A_FLIGHT,
+    OUT_OF_A_FLIGHT,
+    flying,
+    holding_the_lock,
+    lock_is_free,
+)
 from tests.support.logins import DATA, Clock, Heard, Refresher, make_source, wait_for_waiters
 from tests.support.threads import start_together
 from tests.support.troubled_store import Store
@@ -155,6 +161,37 @@ def test_an_interrupt_on_the_way_into_a_flight_strands_nobody(
         sys.setprofile(None)
     others = start_together(3, lambda: source.refresh(old)).outcomes(timeout=4)
     assert {o.result().access_token for o in others} == {"access-1"}
+
+
+@pytest.mark.parametrize("where", OUT_OF_A_FLIGHT)
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeoutError])
+def test_an_interrupt_while_a_new_token_is_published_strands_nobody(
+    where: tuple[str, str], interrupt: type[BaseException]
+) -> None:
+    refresher = Refresher()
+    source = make_source(refresher, monotonic=time.monotonic, wait_timeout=5)
+    old = source.token()
+
+    def handler(frame: FrameType, event: str, _argument: object) -> None:
+        if (event, frame.f_code.co_name) == where:
+            sys.setprofile(None)  # one signal
+            raise interrupt
+
+    def reject() -> Token | None:
+        sys.setprofile(handler)
+        try:
+            return source.reject(old, DATA)
+        finally:
+            sys.setprofile(None)
+
+    [first] = start_together(1, reject).outcomes(timeout=4)
+    others = start_together(3, lambda: source.refresh(old)).outcomes(timeout=4)
+    assert {o.result().access_token for o in others} == {"access-1"}
+    assert len(refresher.calls) == 1
+    if interrupt is KeyboardInterrupt:
+        assert isinstance(first.error, KeyboardInterrupt)
+    else:  # it ends where an error of the store would
+        assert first.result() == others[0].result()
 
 
 def test_an_interrupt_while_saving_does_not_lose_the_new_token() -> None:

@@ -1,0 +1,100 @@
+"""What an answer says went wrong: its codes and its words, wherever it has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+# By the names of RFC 6749 section 5.2, RFC 9457, AWS, Apigee, Azure, Django REST framework,
+# Facebook, Fitbit, Flask-JWT-Extended, Google, Passport, Supabase, WeChat, Zoom; spelled without
+# `_` and in small letters.
+_CODES = ("error", "code", "errorcode", "errcode", "errortype", "type", "status", "suberror")
+_SELDOM = ("status", "type")  # a code only if it looks like one
+_WORDS = (
+    "errordescription",
+    "message",
+    "msg",
+    "detail",
+    "reason",
+    "description",
+    "hint",
+    "errmsg",
+    "faultstring",
+    "title",
+)
+_NESTS = ("error", "errors", "detail", "fault", "body")
+_DEEPEST = 3  # nests in nests
+_MOST = 5  # errors in a list
+_LONGEST = 1000  # characters
+
+
+class Said(NamedTuple):
+    """What an answer says.
+
+    Attributes:
+        codes: Its codes, the most telling first.
+        texts: Its words, likewise; one may be a single word that is a code to its author.
+    """
+
+    codes: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Whatever may be meant as a code."""
+        return (*self.codes, *(text for text in self.texts if not _is_prose(text)))
+
+
+def said_in(fields: Mapping[str, Any], status: int = 0) -> Said:
+    """Return what *fields* say; a number that repeats the HTTP *status* says nothing."""
+    found = list(_found(fields, status, 0))
+    codes = dict.fromkeys(text for is_code, text in found if is_code)
+    texts = dict.fromkeys(text for is_code, text in found if not is_code)
+    return Said(tuple(codes), tuple(texts))
+
+
+def spelled(code: str) -> str:
+    """Return *code* as patterns spell it: ``InvalidGrantException``, ``INVALID-GRANT`` and
+    ``com.example#invalid_grant`` are ``invalid_grant``."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", code.rpartition("#")[2])
+    bare = re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
+    return re.sub(r"_(error|exception)$", "", bare)
+
+
+def _found(fields: Mapping[str, Any], status: int, depth: int) -> Iterator[tuple[bool, str]]:
+    by_name = {str(name).replace("_", "").lower(): value for name, value in fields.items()}
+    for name in _CODES:
+        value = by_name.get(name)
+        if isinstance(value, str) and value and _may_be_code(name, value):
+            yield not _is_prose(value), value[:_LONGEST]
+        elif isinstance(value, int) and 99 < value < 10**9 and value != status:
+            yield True, str(value)
+    for name in _WORDS:
+        value = by_name.get(name)
+        if isinstance(value, str) and value:
+            yield False, value[:_LONGEST]
+    if depth == _DEEPEST:
+        return
+    for name in _NESTS:
+        value = by_name.get(name)
+        for nested in value[:_MOST] if isinstance(value, list) else [value]:
+            if isinstance(nested, Mapping):
+                yield from _found(nested, status, depth + 1)
+                yield from _of_a_field(nested)
+
+
+def _may_be_code(name: str, value: str) -> bool:
+    """``"status": "error"`` is none, nor is ``"type": "about:blank"``."""
+    return name not in _SELDOM or ("_" in spelled(value) and ":" not in value)
+
+
+def _of_a_field(error: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    """``{"field": "refresh_token", "code": "invalid"}``, as Strava has it, is one code."""
+    code, field = error.get("code"), error.get("field")
+    if isinstance(code, str) and isinstance(field, str):
+        yield True, f"{code}_{field}"[:_LONGEST]
+
+
+def _is_prose(text: str) -> bool:
+    return any(c.isspace() for c in text)
