@@ -19,6 +19,8 @@ from .scheduler import Scheduler, Step, StuckError
 
 # How often dice are thrown. At each step they would be even, and nobody would ever be much ahead.
 _SWITCH = 0.05
+# Steps of one run; none that ends has a third of them.
+_MOST_STEPS = 3_000
 
 
 class ScheduleError(AssertionError):
@@ -115,6 +117,9 @@ def _run(
         if not able:
             return _events(scheduler, steps), True
         place = len(steps)
+        if place == _MOST_STEPS:
+            scheduler.must(False, "this goes on and on")
+            return _events(scheduler, steps), True
         if place == len(path):
             choice = _next_choice(path, {task.number: task.step for task in able}, dice)
             if choice is None:

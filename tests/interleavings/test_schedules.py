@@ -26,7 +26,7 @@ from .watched_source import load_source
 ALL = "ALL_SCHEDULES" in os.environ
 MOST = 150_000 if ALL else 100
 MOST_A_PLACE = 10_000 if ALL else 20
-MOST_FOR_A_BUG = 2_000
+MOST_FOR_A_BUG, MOST_A_PLACE_FOR_A_BUG = 2_000, 100
 # Where these are not all, so many more, in as many places.
 MORE, PLACES = (100_000, 1_000) if ALL else (40, 8)
 SOURCE = load_source()
@@ -70,7 +70,7 @@ def explored(
 
 
 def explored_with_interrupts(
-    scenario: Scenario, modules: dict[str, Any], task: str
+    scenario: Scenario, modules: dict[str, Any], task: str, *, at_most: int = MOST_A_PLACE
 ) -> Iterator[set[str]]:
     """Interrupt *task* wherever a thread may wait, one place after the other.
 
@@ -91,7 +91,7 @@ def explored_with_interrupts(
 
     for place in itertools.count(1):
         _, outcomes = explored(
-            scenario, modules, expected, at_most=MOST_A_PLACE, interrupt=(task, place)
+            scenario, modules, expected, at_most=at_most, interrupt=(task, place)
         )
         if not any("KeyboardInterrupt" in outcome for outcome in outcomes):
             return  # it has no such place in any schedule
@@ -118,6 +118,10 @@ def test_whatever_the_order_only_this_can_come_of_it(name: str) -> None:
         ("a rejection and a login", "a"),
         ("a rejection and a logout", "a"),
         ("a rejection in each of two processes", "here"),
+        ("one page refuses, and another accepts", "forbidden"),
+        ("one page refuses, and another accepts", "data"),
+        ("two pages refuse, and a third accepts", "b"),
+        ("a page learns of the new token late", "a"),
     ],
 )
 def test_wherever_a_thread_is_interrupted_the_others_get_theirs(name: str, task: str) -> None:
@@ -135,4 +139,7 @@ def test_the_schedule_that_a_bug_needs_is_found(bug: str) -> None:
         if planted.interrupts is None:
             explored(scenario, modules, scenario.outcomes.__contains__, at_most=MOST_FOR_A_BUG)
         else:
-            list(explored_with_interrupts(scenario, modules, planted.interrupts))
+            of_a_place = explored_with_interrupts(
+                scenario, modules, planted.interrupts, at_most=MOST_A_PLACE_FOR_A_BUG
+            )
+            list(of_a_place)

@@ -7,6 +7,7 @@ from ..scenario import (
     holds,
     log_in,
     log_in_again,
+    log_in_and_be_refused,
     log_in_and_be_rejected,
     log_in_as_another,
     log_out,
@@ -86,7 +87,23 @@ SCENARIOS = {
     ),
     "a rejection, and a login whose token is rejected at once": Scenario(
         {"a": refresh, "b": log_in_and_be_rejected},
-        set(),
+        {
+            "1.1, 2.1, asked 1.0, asked 2.0, left 2.1",
+            "2.0, 2.1, asked 1.0, asked 2.0, left 2.1",
+            "2.0, 2.1, asked 2.0, left 2.1",
+            "2.1, 2.1, asked 1.0, asked 2.0, left 2.1",
+            "2.1, 2.1, asked 2.0, left 2.1",
+        },
+    ),
+    "a rejection, and a login whose token a page refuses": Scenario(
+        {"a": holds("data", "accept"), "b": log_in_and_be_refused},
+        {
+            "1.1, 401, asked 1.0, asked 2.0, left 2.1, doubted",
+            "2.0, 401, asked 1.0, asked 2.0, left 2.1, doubted",
+            "2.0, 401, asked 2.0, left 2.1, doubted",
+            "2.1, 401, asked 1.0, asked 2.0, left 2.1, knows /forbidden",
+            "2.1, 401, asked 2.0, left 2.1, knows /forbidden",
+        },
     ),
     "a POST that holds a 401, and another person's login": Scenario(
         {"post": holds("post", "accept"), "login": log_in_as_another},
