@@ -392,7 +392,7 @@ class Login:
         return [
             *([f"uses {login.token.access_token} up"] if lives_on else []),
             *(["doubted"] if login.standing.name == "DOUBTED" else []),
-            *(f"knows {path}" for _, _, path in login.evidence.known),
+            *sorted(f"knows {path}" for _, _, path in login.evidence.known),
             *(["not saved"] if login.unsaved else []),
         ]
 

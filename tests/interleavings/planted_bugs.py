@@ -1,63 +1,65 @@
-"""Bugs of the kind that one writes, as edits of `_source.py`: the scenario named finds it."""
+"""Bugs of the kind that one writes, as edits of files of a login: the scenario named finds it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .watched_source import Edit
+
 
 @dataclass(frozen=True)
 class Bug:
-    """An edit of `_source.py`.
+    """Edits of the files.
 
     Args:
         found_by: The scenario that finds it.
         breaks: What the schedule that was found says, as a regular expression.
-        edits: What is replaced by what, each exactly once.
+        edits: A file, and what is replaced in it by what, each exactly once.
         interrupts: The task that has to be interrupted for it.
     """
 
     found_by: str
     breaks: str
-    edits: tuple[tuple[str, str], ...]
+    edits: tuple[Edit, ...]
     interrupts: str | None = None
 
 
-BUGS = {
+def in_file(name: str, *changes: tuple[str, str]) -> tuple[Edit, ...]:
+    return tuple((name, old, new) for old, new in changes)
+
+
+OF_THE_FLIGHT = {
     "look and open the flight in two critical sections": Bug(
         "two rejections",
-        "asked 1.0, asked 1.1",
-        (
+        "asked 1.0, asked 1.1|a flight takes the place of another",
+        in_file(
+            "_flight",
             (
                 """\
-                    flight = self._flight
-                    leading = flight is None
-                    if flight is None:
-                        self._raise_if_backing_off()
-                        flight = self._open_flight(why, trial=trial)
-""",
+            if step.then in (LEAD, LEAD_EARLY):
+                asker""",
                 """\
-                    flight = self._flight
-                    leading = flight is None
-                if flight is None:
-                    with self._turn:
-                        self._raise_if_backing_off()
-                        flight = self._open_flight(why, trial=trial)
-""",
+        with self.turn:
+            if step.then in (LEAD, LEAD_EARLY):
+                asker""",
             ),
         ),
     ),
-    "tell tokens apart by their strings": Bug(
-        "two rejections at an endpoint that repeats itself",
-        "asked 1.0, asked 1.1",
-        (
+    "look at the login outside of the critical section": Bug(
+        "a rejection and a logout",
+        "goes on, and nobody has logged in",
+        in_file(
+            "_flight",
             (
                 """\
-        if token is self._token:
-            self._rejected = token
+        with self.turn:
+            before, now, flight = self.login, self.now(), self.login.flight
+            if held is not None:
 """,
                 """\
-        if token.access_token == self._token.access_token:
-            self._rejected = self._token
+        before, now, flight = self.login, self.now(), self.login.flight
+        with self.turn:
+            if held is not None:
 """,
             ),
         ),
@@ -65,16 +67,16 @@ BUGS = {
     "wake one waiter and let it wake nobody": Bug(
         "three rejections",
         "have not ended",
-        (
+        in_file(
+            "_flight",
             ("_FIRST_AWAKE = 4", "_FIRST_AWAKE = 1"),
             (
                 """\
-        finally:
-            flight.news.notify()
+                flight.waiters.pop(here, None)
+                flight.news.notify()
 """,
                 """\
-        finally:
-            pass
+                flight.waiters.pop(here, None)
 """,
             ),
         ),
@@ -82,138 +84,16 @@ BUGS = {
     "land without waking anybody": Bug(
         "two rejections during an outage",
         "have not ended",
-        (("        flight.news.notify(_FIRST_AWAKE)\n", ""),),
+        in_file("_flight", ("            flight.news.notify(_FIRST_AWAKE)\n", "")),
     ),
     "end the login without landing the flight": Bug(
         "two rejections and a refusal",
         "have not ended",
-        (
+        in_file(
+            "_flight",
             (
-                """\
-        if flight is not None:
-            flight.error = error
-            self._land(flight)
-        return True
-""",
-                """\
-        self._flight = None
-        return True
-""",
-            ),
-        ),
-    ),
-    "publish what an older flight brought": Bug(
-        "a rejection and a login",
-        "the store does not hold what is current",
-        (
-            (
-                """\
-            if flight is not self._flight:
-                return False
-            self._make_current(token, unsaved=unsaved, ancestor=ancestor)
-""",
-                """\
-            self._make_current(token, unsaved=unsaved, ancestor=ancestor)
-""",
-            ),
-        ),
-    ),
-    "leave in the store what an older flight saved": Bug(
-        "a rejection and a logout",
-        "the store does not hold what is current",
-        (
-            (
-                """\
-                    try:
-                        self._put_right(flight)
-                    finally:
-                        self._in_turn = None
-""",
-                """\
-                    self._in_turn = None
-""",
-            ),
-        ),
-    ),
-    "leave the rejected token on the hot path": Bug(
-        "a rejection and a request",
-        "a token that was rejected before",
-        (
-            (
-                """\
-            self._rejected = token
-            self._make_ready()
-            self._end_trial(token)
-""",
-                """\
-            self._rejected = token
-            self._end_trial(token)
-""",
-            ),
-        ),
-    ),
-    "let the waiters go when the new token is there": Bug(
-        "two replays that are accepted",
-        "before the trial is over",
-        (
-            (
-                "flight.news.wait_for(lambda: flight.done, ends - self._monotonic())",
-                "True",
-            ),
-        ),
-    ),
-    "say twice that the login is over": Bug(
-        "two logouts",
-        "ended logged_out, ended logged_out",
-        (
-            (
-                """\
-            self._over = copy.copy(self._over)  # a look for a new login under way was too early
-            return False
-""",
-                """\
-            return True
-""",
-            ),
-        ),
-    ),
-    "publish before the token is saved": Bug(
-        "a rejection, and a request that looks into the store",
-        "in use before it was saved",
-        (
-            (
-                """\
-        saved = self._try_to_save(token)
-        newer = None if saved else self._newer_after_all(token, ancestor)
-        if newer is not None:
-            return self._adopt(flight, newer)
-        unsaved = None if saved else token
-        published = self._publish(flight, token, unsaved=unsaved, ancestor=ancestor, issued=True)
-""",
-                """\
-        published = self._publish(flight, token, unsaved=None, ancestor=ancestor, issued=True)
-        self._try_to_save(token)
-""",
-            ),
-        ),
-    ),
-    "look at the login outside of the critical section": Bug(
-        "a rejection and a logout",
-        "ended logged_out, ended logged_out_elsewhere",
-        (
-            (
-                """\
-            with self._handing_over():
-                with self._turn:
-                    _raise_shared(self._over)
-                    token = self._good_token()
-""",
-                """\
-            with self._handing_over():
-                _raise_shared(self._over)
-                with self._turn:
-                    token = self._good_token()
-""",
+                "        if flight is not None and after.flight is not flight:\n",
+                "        if flight and after.flight is not flight and not after.over:\n",
             ),
         ),
     ),
@@ -221,42 +101,284 @@ BUGS = {
         "two rejections",
         "have not ended",
         (
-            (
-                """\
-            if outcome == "abandoned" or flight.token is None:
-                self._abandon(flight)
-""",
-                "",
-            ),
-            (
-                """\
-            if flight is not None and opened_here and flight.leader == threading.get_ident():
-                self._abandon(flight)
-            raise
-""",
-                """\
-            raise
-""",
+            *in_file("_flight", ("                        self.abandon(flight)\n", "")),
+            *in_file(
+                "_getting",
+                ("                self._flights.abandon(flight)\n", "                pass\n"),
             ),
         ),
         interrupts="a",
     ),
+    "let a wake-up carry a decision": Bug(
+        "two replays that are accepted",
+        "before the trial is over",
+        in_file(
+            "_flight",
+            (
+                """\
+            if flight.news.wait(ends - self._monotonic()):
+                continue
+""",
+                """\
+            if flight.news.wait(ends - self._monotonic()):
+                return flight.landed is not None
+""",
+            ),
+        ),
+    ),
+    "take the outcome of another flight": Bug(
+        "two rejections, and a login that is rejected during an outage",
+        "this came of it: .*RefreshFailedError, .*RefreshFailedError",
+        in_file(
+            "_getting",
+            (
+                "                login = flight.landed\n",
+                "                login = self._flights.login\n",
+            ),
+        ),
+    ),
+    "leave a token held back when a flight has failed": Bug(
+        "a forbidden page and a request during an outage",
+        "leaves a token held back",
+        in_file("_login", ("        if hand.standing is REJECTED:\n", "        if False:\n")),
+    ),
+    "leave the rejected token on the hot path": Bug(
+        "a rejection and a request",
+        "the hot path sends a token|a token that was rejected before",
+        in_file(
+            "_login", ("hand.standing in (ON_TRIAL, REJECTED)\n", "hand.standing is ON_TRIAL\n")
+        ),
+    ),
+    "tell tokens apart by their strings": Bug(
+        "two rejections at an endpoint that repeats itself",
+        "asked 1.0, asked 1.1",
+        in_file(
+            "_rules",
+            (
+                "    if hand is None or held is None or held.token is not hand.token:\n        if",
+                """\
+    if held is not None and hand is not None and held.token == hand.token:
+        held = held._replace(token=hand.token)
+    if hand is None or held is None or held.token is not hand.token:
+        if""",
+            ),
+        ),
+    ),
+}
+
+OF_THE_TRIAL = {
+    "let the waiters go when the new token is there": Bug(
+        "two replays that are accepted",
+        "before the trial is over",
+        in_file(
+            "_flight",
+            (
+                "        while flight.landed is None and flight.pilot != here:\n",
+                "        while flight.token is None and flight.pilot != here:\n",
+            ),
+        ),
+    ),
+    "clear the store after a refused trial": Bug(
+        "two pages refuse",
+        "does not hold what is current|an API's answer has changed",
+        in_file(
+            "_getting",
+            (
+                """\
+        if ended:
+            self._keeping.forget(before)
+""",
+                """\
+        self._keeping.forget(before)
+""",
+            ),
+        ),
+    ),
+    "doubt a token before the next is asked": Bug(
+        "one page refuses, and another accepts",
+        "while another can be asked",
+        in_file(
+            "_flight",
+            ("            can_ask = not mine or ", "            can_ask = not mine and "),
+        ),
+    ),
+    "ask for the opinion of one who has gone": Bug(
+        "one page refuses, and another accepts",
+        "have not ended|a flight is left",
+        in_file(
+            "_flight",
+            (
+                """\
+                flight.waiters.pop(here, None)
+                flight.news.notify()
+""",
+                """\
+                flight.news.notify()
+""",
+            ),
+            (
+                "                    flight.waiters.pop(threading.get_ident(), None)\n",
+                "                    pass\n",
+            ),
+        ),
+        interrupts="data",
+    ),
+    "ask for a fourth opinion": Bug(
+        "four pages refuse",
+        "a fourth opinion is asked",
+        in_file(
+            "_flight", ("        if self.opinions >= MOST_OPINIONS or hand", "        if hand")
+        ),
+    ),
+    "be present only when one sleeps": Bug(
+        "one page refuses, and another accepts",
+        "401, 401",
+        in_file(
+            "_flight",
+            (
+                "            elif step.then is WAIT and flight is not None:\n",
+                "            elif False:\n",
+            ),
+        ),
+    ),
+    "pass nothing on when an opinion is interrupted": Bug(
+        "three pages refuse",
+        "have not ended|a flight is left",
+        in_file(
+            "_flight",
+            (
+                """\
+                    if flight.token is not None:
+                        self._pass_on(flight)
+""",
+                """\
+                    if flight.token is not None:
+                        pass
+""",
+            ),
+        ),
+        interrupts="b",
+    ),
+    "keep the doubt when a token is accepted": Bug(
+        "a trial is refused, and another request is accepted",
+        "a proven token is doubted",
+        in_file("_evidence", ("self._replace(doubt=None)", "self")),
+    ),
+    "keep a wake-up while being patient": Bug(
+        "a page learns of the new token later than a trial may take",
+        "before the trial is over",
+        in_file(
+            "_flight",
+            ("            elif ends == deadline:  # else", "            else:  # not"),
+        ),
+    ),
+    "replay a request as another person": Bug(
+        "a POST that holds a 401, and another person's login",
+        "this came of it: 2.0, done",
+        in_file(
+            "_rules", ("        if _is_of_another_person(held, hand):\n", "        if False:\n")
+        ),
+    ),
+}
+
+OF_THE_STORE = {
+    "publish what an older flight brought": Bug(
+        "a rejection and a login",
+        "does not hold what is current|a token of an older login",
+        (
+            *in_file(
+                "_flight",
+                ("            if before.flight is flight:\n", "            if True:\n"),
+            ),
+            *in_file(
+                "_login",
+                (
+                    """\
+    if flight is not login.flight:
+        return login
+    after = _in_use(""",
+                    "    after = _in_use(",
+                ),
+            ),
+        ),
+    ),
+    "leave in the store what an older flight saved": Bug(
+        "a rejection and a logout",
+        "the store does not hold what is current",
+        in_file(
+            "_renewal",
+            (
+                "                        self._kept.put_right(flight)\n",
+                "                        pass\n",
+            ),
+        ),
+    ),
+    "adopt what an older flight saves": Bug(
+        "a rejection, and a login whose token is rejected at once",
+        "this came of it: .*, 1.1",
+        in_file(
+            "_renewal", ("        if self._kept.in_turn is not None:\n", "        if False:\n")
+        ),
+    ),
+    "save a login over what it was refreshed to": Bug(
+        "a login whose token is rejected at once",
+        "the store does not hold what is current",
+        in_file(
+            "_keeping",
+            (
+                "            if beside is not None and self._flights.flies(beside):\n",
+                "            if False:\n",
+            ),
+        ),
+    ),
+    "publish before the token is saved": Bug(
+        "a rejection, and a request that looks into the store",
+        "in use before it was saved",
+        in_file(
+            "_renewal",
+            (
+                "        is_stored = newer is None and self._kept.try_to_save(token)\n",
+                """\
+        self._publish(flight, hand, None, outcome)
+        is_stored = newer is None and self._kept.try_to_save(token)
+""",
+            ),
+        ),
+    ),
+    "say twice that the login is over": Bug(
+        "two logouts",
+        "ended logged_out, ended logged_out",
+        in_file(
+            "_telling", (" and after.is_over() and not before.is_over():", " and after.is_over():")
+        ),
+    ),
+    "end the login with a refusal that comes early": Bug(
+        "two requests in the early window, and a refusal",
+        "ended invalid_grant",
+        in_file(
+            "_renewal", ("                end = refused_early\n", "                end = refused\n")
+        ),
+    ),
     "refresh without looking into the store": Bug(
         "a rejection in each of two processes",
-        "asked 1.0, asked 1.1",
-        (
-            ("if basis is not None and self._is_news(basis, flight.replaces):", "if False:"),
+        "a refresh token came twice|asked 1.0, asked 1.1",
+        in_file(
+            "_renewal",
+            ("        if basis is not None and self._is_news(basis, flight):", "        if False:"),
             ("            if self._adopt_at_a_glance(flight):\n", "            if False:\n"),
         ),
     ),
     "refresh without the lock of the store": Bug(
         "a rejection in each of two processes",
         "a refresh token came twice",
-        (
+        in_file(
+            "_renewal",
             (
                 'self._store.lock(0.0 if flight.why == "early" else self._wait_timeout)',
-                "suppress()",
+                "__import__('contextlib').suppress()",
             ),
         ),
     ),
 }
+
+BUGS = {**OF_THE_FLIGHT, **OF_THE_TRIAL, **OF_THE_STORE}

@@ -36,7 +36,8 @@ class Scenario:
         answers: What the server's first answers are: errors, made anew for each run, or None: a new
             token.
         options: Of `Login`, and so of the source.
-        save_fails: How many times the store refuses to save.
+        store: The kind of store.
+        save_fails: How many times it refuses to save.
         clock: After how many seconds the tasks begin.
         passes: How many seconds pass meanwhile, all at once, at any moment; None: none do.
         passes_when_idle: How many seconds may pass when nobody can go on.
@@ -48,6 +49,7 @@ class Scenario:
     server: Mapping[str, Any] = field(default_factory=dict)
     answers: tuple[Callable[[], Exception | None], ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    store: type[Store] = Store
     save_fails: int = 0
     clock: float = 0.0
     passes: float | None = None
@@ -56,7 +58,7 @@ class Scenario:
     def begin(self, modules: dict[str, Any], scheduler: Scheduler) -> Callable[[], str]:
         """Start the tasks; return what tells the outcome, or which rule was broken."""
         server = Server(scheduler, *(answer() for answer in self.answers), **self.server)
-        store = Store()
+        store = self.store()
         everybody = [*self.tasks.values(), *self.elsewhere.values()]
         make = functools.partial(
             Login,
@@ -133,6 +135,11 @@ be_rejected = Login.be_rejected
 get_and_look_into_the_store = Login.get_and_look_into_the_store
 refresh = Login.refresh
 log_out = Login.log_out
+
+
+def refresh_and_get(login: Login) -> Token:
+    login.refresh()
+    return login.get()
 
 
 def log_in(login: Login) -> None:

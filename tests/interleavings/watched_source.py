@@ -209,3 +209,27 @@ class Store(MemoryTokenStore):
 
     def _point(self, label: str, how: str) -> None:
         scheduler.foreign_code(label, Touch("store", how))
+
+
+class PausingStore(Store):
+    """One that keeps a pause beside the token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pause: float | None = None
+
+    def load_pause(self) -> float | None:
+        self._point("loads the pause", "read")
+        return self._pause
+
+    def save_pause(self, until: float | None) -> None:
+        self._point("saves the pause", "write")
+        self._pause = until
+
+    def save(self, token: Token) -> None:
+        super().save(token)
+        self._pause = None
+
+    def clear(self) -> None:
+        super().clear()
+        self._pause = None

@@ -70,7 +70,13 @@ SCENARIOS = {
     ),
     "a request in the early window, a refusal, and the token dies": Scenario(
         {"a": get},
-        set(),
+        {
+            "1.0, asked 1.0, left 1.0, uses 1.0 up",
+            "invalid_grant, asked 1.0, ended invalid_grant, left 1.0",
+            "invalid_grant, asked 1.0, ended invalid_grant, left nothing",
+            # It died while the refusal was on its way, and nobody has looked since.
+            "invalid_grant, asked 1.0, left 1.0, uses 1.0 up",
+        },
         options=EXPIRING,
         clock=WINDOW_OPEN,
         answers=(refusal,),

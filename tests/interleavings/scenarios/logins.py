@@ -86,7 +86,13 @@ SCENARIOS = {
     ),
     "a rejection, and a login whose token is rejected at once": Scenario(
         {"a": refresh, "b": log_in_and_be_rejected},
-        set(),
+        {
+            "1.1, 2.1, asked 1.0, asked 2.0, left 2.1",
+            "2.0, 2.1, asked 1.0, asked 2.0, left 2.1",
+            "2.0, 2.1, asked 2.0, left 2.1",
+            "2.1, 2.1, asked 1.0, asked 2.0, left 2.1",
+            "2.1, 2.1, asked 2.0, left 2.1",
+        },
     ),
     "a POST that holds a 401, and another person's login": Scenario(
         {"post": holds("post", "accept"), "login": log_in_as_another},

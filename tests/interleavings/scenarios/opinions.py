@@ -46,7 +46,7 @@ SCENARIOS = {
     ),
     "two pages refuse, and a third accepts": Scenario(
         {"a": FORBIDDEN, "b": ELSEWHERE, "data": DATA},
-        {"401, 401, 1.1, asked 1.0, left 1.1, knows /forbidden, knows /b"},
+        {"401, 401, 1.1, asked 1.0, left 1.1, knows /b, knows /forbidden"},
     ),
     "a page refuses one, and accepts another": Scenario(
         {"a": holds("data", "refuse"), "b": DATA},
