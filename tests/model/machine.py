@@ -136,7 +136,7 @@ class LoginMachine(RuleBasedStateMachine):
         kept = data.draw(self.stores)
         self.shared = kept != "its own"
         self.stores_of = self.open_stores(kept)
-        self.world = World(self.shared, luck, self.answer, person_of)
+        self.world = World(self.shared, luck, self.answer, person_of, kept == "a file")
         seed = None if lifetime == "no token" else self.new_token(lifetime, person)
         # Only one starts with a token: another that did so later, after a logout, could not know.
         seeds = [seed, *[None] * (self.count - 1)]
@@ -352,6 +352,8 @@ class LoginMachine(RuleBasedStateMachine):
     @invariant()
     def the_store_holds_the_same(self) -> None:
         assert super(Troubled, self.stores_of[0]).load() == self.world.stored
+        if self.world.keeps_pause:
+            assert self.stores_of[0].load_pause() == self.world.pause
 
     @invariant()
     def a_source_and_its_model_look_the_same(self) -> None:
