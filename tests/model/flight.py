@@ -223,7 +223,7 @@ class Flight:
             return self._ask(None, "login"), "logged_in"
 
     def _may_ask(self) -> None:
-        """Another process may have been told to wait: nobody asks, and that is no failure of ours."""
+        """Another process may have been told to wait: nobody asks, and nothing has failed here."""
         pause, now = self.world.pause, self.world.wall
         if pause is not None and pause > now:
             self.told_to_wait = min(pause - now, 3600)
