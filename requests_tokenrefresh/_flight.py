@@ -107,22 +107,21 @@ class Flight:
             return hand._replace(replay_due=held.resource)
         return hand._replace(standing=ON_TRIAL) if tries else hand
 
-    def next_pilot(self, hand: Hand | None, held: Held | None) -> int | None:
+    def next_pilot(self, hand: Hand | None) -> int | None:
         """Return the next waiter with a 401, of a resource that has not been asked if there is one,
         as long as three have not been asked.
 
         Args:
             hand: The token on trial.
-            held: What the one before was answered, if it was a 401.
         """
         if self.opinions >= MOST_OPINIONS or hand is None:
             return None
-        asked = {*hand.refused_by, held.resource if held else None}
         holders = {
             thread: other.resource
             for thread, other in self.waiters.items()
             if other is not None and other.tries and other.resource is not None
         }
+        asked = hand.refused_by
         strangers = (thread for thread, resource in holders.items() if resource not in asked)
         return next(strangers, next(iter(holders), None))
 
@@ -305,7 +304,7 @@ class Flights:
         with self.turn:
             before, now, flight = self.login, self.now(), self.login.flight
             mine = _is_pilot(flight)
-            can_ask = not mine or flight.next_pilot(before.hand, held) is not None
+            can_ask = not mine or flight.next_pilot(before.hand) is not None
             after, step = decide(before, held._replace(can_ask=can_ask), now)
             if ends is not None and after.standing is DOUBTED is not before.standing:
                 after = logged_out(after, ends)
@@ -339,7 +338,7 @@ class Flights:
 
     def _pass_on(self, flight: Flight) -> None:
         """Call the next for an opinion; if there is nobody, the trial ends without a verdict."""
-        pilot = flight.next_pilot(self.login.hand, None)
+        pilot = flight.next_pilot(self.login.hand)
         if pilot is None:
             self._end_trial(flight)
             return

@@ -32,6 +32,12 @@ def waiters(source: TokenSource) -> int:
     return 0 if flight is None else len(flight.news._waiters)
 
 
+def trial_ends(source: TokenSource) -> float:
+    """Return when the trial that is under way ends without a verdict, in monotonic seconds."""
+    ends: float = source._flights.login.flight.trial_ends
+    return ends
+
+
 def is_proven(source: TokenSource, token: Token) -> bool:
     """Return whether a server has accepted *token*, and the source has learnt it."""
     hand = source._flights.login.hand

@@ -10,7 +10,7 @@ import pytest
 
 from requests_tokenrefresh import LoginRequiredError, MemoryTokenStore, Token, TokenSource
 from requests_tokenrefresh.events import Event, LoggedOut, WaitStarted
-from tests.support.doors import flying, is_proven, waiters
+from tests.support.doors import flying, is_proven, trial_ends, waiters
 from tests.support.logins import (
     DATA,
     ORIGIN,
@@ -312,6 +312,30 @@ def test_all_go_on_waiting_while_a_trial_is_repeated() -> None:
     assert stage.asked == []
     stage.source.accept(stage.new, DATA, replay=True)
     assert stage.outcomes() == ["access-1"] * 4
+
+
+def test_the_pauses_double_up_to_two_seconds_and_the_trial_lasts_so_much_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, pauses, ends = Clock(), list[float](), list[float]()
+    stage = Stage(monotonic=clock, trial_timeout=5, trial_patience=7)
+
+    def wait(_self: threading.Condition, _predicate: object, timeout: float) -> bool:
+        pauses.append(round(timeout, 3))
+        ends.append(round(trial_ends(stage.source) - clock.now, 3))
+        clock.advance(timeout)
+        return False
+
+    monkeypatch.setattr(threading.Condition, "wait_for", wait)
+    while stage.source.tries_again(stage.new):
+        pass
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 1.9]
+    assert ends == [pause + 5 for pause in pauses]
+
+
+def test_only_the_token_on_trial_is_tried_again() -> None:
+    stage = Stage(trial_patience=60)
+    assert not stage.source.tries_again(stage.old)
 
 
 def test_without_patience_nothing_is_repeated() -> None:
