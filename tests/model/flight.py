@@ -54,6 +54,7 @@ class Flight:
         self.refused_whatever_is_stored = False
         self.brought: Token | None = None
         self.follows = None  # what that takes the place of in the store
+        self.failures = 0  # in a row, before this one, of all who share the store
         self.told_to_wait: float | None = None  # by what another process has left in the store
         self.landed: str | None = None  # with a token, and how that was had
 
@@ -82,9 +83,12 @@ class Flight:
             with suppress(ExpectedError):
                 if self._glance():
                     return "adopted", None
+            delay = self._delay_after(error)
+            if error.kind is RefreshFailedError and not self._is_displaced():
+                self.login.failures = self.failures
             if self.told_to_wait is not None:
                 return self._fails("transient", error, self.told_to_wait, counts=False)
-            return self._fails("transient", error, self._delay_after(error))
+            return self._fails("transient", error, delay)
 
     # -- Where a token comes from -----------------------------------------------------------------
 
@@ -224,15 +228,18 @@ class Flight:
 
     def _may_ask(self) -> None:
         """Another process may have been told to wait: nobody asks, and nothing has failed here."""
-        pause, now = self.world.pause, self.world.wall
-        if pause is not None and pause > now:
-            self.told_to_wait = min(pause - now, 3600)
+        self.failures = self.login.failures
+        if self.world.pause is None:
+            return
+        until, self.failures = self.world.pause
+        if until > self.world.wall:
+            self.told_to_wait = min(until - self.world.wall, 3600)
             raise ExpectedError(RefreshFailedError)
 
     def _tells_of(self, error: ExpectedError) -> None:
         if error.kind is RefreshFailedError and self.world.keeps_pause:
             ends = self.world.monotonic + self._delay_after(error)
-            self.world.pause = self.world.wall + ends - self.world.monotonic
+            self.world.pause = self.world.wall + ends - self.world.monotonic, self.failures + 1
 
     def _ask(self, basis: Token | None, how: str) -> Token:
         asked_at = self.world.wall
@@ -375,7 +382,8 @@ class Flight:
     def _delay_after(self, error: ExpectedError) -> float:
         if error.retry_after is not None:  # with jitter on top, and an hour at most without
             return min(3600, error.retry_after) * (1 + 0.1 * self.world.luck)
-        return min(30, 0.5 * 2**self.login.failures) * self.world.luck
+        failures = self.failures if error.kind is RefreshFailedError else self.login.failures
+        return min(30, 0.5 * 2**failures) * self.world.luck
 
     def _fails(
         self, outcome: str, error: ExpectedError, delay: float, *, counts: bool = True
