@@ -97,8 +97,7 @@ class Keeping:
         before = self._flights.login.pause
         seconds = min(until - now.wall, LONGEST_SAID)
         resting = RefreshFailedError(
-            "the token endpoint failed another process with this login, and is not asked again yet",
-            retry_after=seconds,
+            "the token endpoint failed another process with this login, and is not asked again yet"
         )
         failures = 0 if before is None else before.failures
         return Pause(resting, failures, now.steady + seconds)

@@ -195,7 +195,7 @@ def decide(
             return after, Step(OWN, ANOTHER_PERSON)
         if on_trial and login.standing is ON_TRIAL:
             return login, Step(GO)
-        return _resolved(login, WANTED, held, now)
+        return _resolved(login, WANTED, None, now)
     replayed = answers_a_replay(held, hand)
     return _resolved(login, REPLAY_ANSWERED_401 if replayed else ANSWERED_401, held, now)
 
@@ -337,9 +337,7 @@ def _after_the_pause(login: Login, now: Now) -> Login:
 
 def _moved(login: Login, row: Row, held: Held, now: Now) -> Login:
     """Return what *row* makes of the login."""
-    hand = login.hand
-    if hand is None or held.token is not hand.token:
-        return login  # no row for another token changes anything
+    hand = cast("Hand", login.hand)  # whose token is held
     standing = row.becomes or hand.standing
     evidence = _learned(login.evidence, hand, row, held, now)
     if hand.standing is not PROVEN and row.what is ACCEPTED:

@@ -67,6 +67,7 @@ from requests_tokenrefresh._rules import (
     Held,
     Then,
     What,
+    answers_a_replay,
     came_of,
     decide,
     judged,
@@ -179,6 +180,26 @@ def test_a_401_to_another_persons_token_is_its_callers() -> None:
     assert decide(before, Held(alice, DATA), NOW)[1] == (OWN, ANOTHER_PERSON)
     assert decide(before, Held(alice, None), NOW)[1].then is GO  # refresh() wants what there is
     assert decide(before, Held(Token(jwt({"sub": "bob", "n": 2})), DATA), NOW)[1].then is GO
+
+
+def test_another_persons_trial_goes_on_if_somebody_else_is_on_it() -> None:
+    alice, bob = (Token(jwt({"sub": name})) for name in ("alice", "bob"))
+    before = login(ON_TRIAL)
+    assert before.hand is not None
+    before = changed(before, hand=before.hand._replace(token=bob))
+    assert decide(before, Held(alice, DATA), NOW) == (before, (OWN, ANOTHER_PERSON))
+    after, _ = decide(before, Held(alice, DATA), NOW, on_trial=True)
+    assert (after.standing, after.flight) == (UNTRIED, None)
+
+
+@pytest.mark.parametrize("standing", [ON_TRIAL, UNTRIED])
+def test_only_an_answer_to_the_token_in_hand_answers_a_replay_with_it(standing: Standing) -> None:
+    before = login(standing)
+    assert answers_a_replay(held(before, replay=True), before.hand)
+    assert answers_a_replay(held(before), before.hand) is (standing is ON_TRIAL)
+    assert not answers_a_replay(Held(Token("older"), DATA, True), before.hand)
+    assert not answers_a_replay(held(before, replay=True)._replace(resource=None), before.hand)
+    assert not answers_a_replay(held(before, replay=True), None)
 
 
 # -- It was answered 401 -------------------------------------------------------------------------
