@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 from ._errors import TokenRefreshError
 from ._evidence import Asker, Evidence, Resource
 from ._hand import DOUBTED, NONE, ON_TRIAL, PROVEN, REJECTED, UNTRIED, Hand, Now, Standing
-from ._login import Login, Pause, changed, due, ran_out
+from ._login import Login, Pause, changed, ran_out
 from ._token import Token, of_another_person
 
 
@@ -291,8 +291,8 @@ def _after_the_end(login: Login, held: Held | None, now: Now) -> tuple[Login, St
 
 def _row(login: Login, what: What, held: Held | None, now: Now) -> Row | None:
     resource, can_ask = (None, False) if held is None else (held.resource, held.can_ask)
-    # Where there is no hand, no row has a condition.
-    case = Case(login, cast("Hand", login.hand), resource, can_ask, now)
+    hand = cast("Hand", login.hand)  # where there is none, no row has a condition
+    case = Case(login, hand, resource, can_ask, now)
     for row in TABLE:
         counts = row.what is what and login.standing in row.standings
         if counts and all(FACTS[name](case) for name in row.when):
@@ -327,7 +327,7 @@ def _look(login: Login, now: Now) -> tuple[Login, Step]:
         return _after_the_pause(login, now), Step(GO)
     if login.flight is None and (login.unsaved is not None or login.is_in_early_window(now)):
         return login, Step(LEAD_EARLY)
-    return changed(login, look_at=min(due(hand, None, now), hand.good_until)), Step(GO)
+    return changed(login, look_at=min(hand.early_from, hand.good_until)), Step(GO)
 
 
 def _after_the_pause(login: Login, now: Now) -> Login:
