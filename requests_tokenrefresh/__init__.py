@@ -20,7 +20,14 @@ from ._errors import (
 from ._on_demand import on_demand
 from ._source import TokenSource
 from ._token import Token
-from .stores import ChecksSaving, Cipher, KeepsPause, MemoryTokenStore, TokenStore
+from .stores import (
+    ChecksSaving,
+    Cipher,
+    KeepsPause,
+    MemoryTokenStore,
+    StoredPause,
+    TokenStore,
+)
 
 if TYPE_CHECKING:
     from ._install import Installation, install, uninstall
@@ -65,6 +72,7 @@ __all__ = [
     "StoreLockLostError",
     "StoreLockTimeoutError",
     "StoreUnavailableError",
+    "StoredPause",
     "Token",
     "TokenRefreshAdapter",
     "TokenRefreshError",

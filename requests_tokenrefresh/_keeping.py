@@ -22,7 +22,7 @@ from ._flight import Flight, Flights
 from ._hand import Now
 from ._login import ANYTHING, Login, Pause, Unsaved, cleared, saved
 from ._token import Token
-from .stores import ChecksSaving, KeepsPause, TokenStore
+from .stores import ChecksSaving, KeepsPause, StoredPause, TokenStore
 
 _log = logging.getLogger("requests_tokenrefresh")
 
@@ -84,29 +84,29 @@ class Keeping:
             self.store.ensure_can_save()
 
     def pause(self, now: Now) -> Pause | None:
-        """Return the pause that a sibling has been told to make, if it lasts; see `KeepsPause`."""
+        """Return the pause that a sibling has been told to make, over or not; see `KeepsPause`."""
         if not isinstance(self.store, KeepsPause):
             return None
         try:
-            until = self.store.load_pause()
+            kept = self.store.load_pause()
         except Exception as error:
             _log.warning("cannot see whether the token endpoint has a pause: %s", told(error))
             return None
-        if until is None or not until > now.wall:  # which no NaN is
+        if kept is None:
             return None
-        before = self._flights.login.pause
-        seconds = min(until - now.wall, LONGEST_SAID)
+        lasts = kept.until > now.wall  # which no NaN is
+        seconds = min(kept.until - now.wall, LONGEST_SAID) if lasts else 0.0
         resting = RefreshFailedError(
             "the token endpoint failed another process with this login, and is not asked again yet"
         )
-        failures = 0 if before is None else before.failures
-        return Pause(resting, failures, now.steady + seconds)
+        return Pause(resting, kept.failures, now.steady + seconds)
 
     def keep_pause(self, pause: Pause, now: Now) -> None:
         """Let siblings know of *pause*. It is advice, and no reason to fail."""
         if isinstance(self.store, KeepsPause):
             try:
-                self.store.save_pause(now.wall + pause.until - now.steady)
+                until = now.wall + pause.until - now.steady
+                self.store.save_pause(StoredPause(until, pause.failures))
             except Exception as error:
                 _log.warning("other processes do not learn of the pause: %s", told(error))
 

@@ -27,6 +27,7 @@ from ._login import (
     ANYTHING,
     Anything,
     Login,
+    Pause,
     Shunned,
     Unsaved,
     awaits_login,
@@ -149,8 +150,8 @@ class Renewal:
         ):
             return "skipped"  # saving was what this one was for
         follows = self._kept.what_follows(basis)
-        self._make_sure_that_it_may(flight, basis, follows)
-        token, outcome = self._asked(flight, basis)
+        before = self._make_sure_that_it_may(flight, basis, follows)
+        token, outcome = self._asked(flight, basis, before)
         if outcome == "adopted":
             return self._adopt(flight, token)
         if outcome == "logged_in":
@@ -206,24 +207,31 @@ class Renewal:
     def _is_news(self, stored: Token, flight: Flight) -> bool:
         return self._take(stored, True).is_news(flight.began.token, self._flights.now())
 
-    def _make_sure_that_it_may(self, flight: Flight, basis: Token | None, follows: Unsaved) -> None:
-        """Raise if nobody is to ask now, or if what the answer brings could not be kept."""
-        pause = self._kept.pause(self._flights.now())
-        if pause is not None:
+    def _make_sure_that_it_may(
+        self, flight: Flight, basis: Token | None, follows: Unsaved
+    ) -> Pause | None:
+        """Raise if nobody is to ask now, or if what the answer brings could not be kept; return the
+        pause that has passed."""
+        now = self._flights.now()
+        pause = self._kept.pause(now)
+        if pause is not None and now.steady < pause.until:
             flight.pause = pause
             raise pause.error
         # Once a token is in memory only, nothing more can be lost.
         is_stored = self._flights.login.unsaved is None and follows.replaces is not None
         if is_stored and basis is not None and basis.refresh_token is not None:
             self._kept.ensure_can_save()
+        return pause or self._flights.login.pause
 
-    def _asked(self, flight: Flight, basis: Token | None) -> tuple[Token, str]:
+    def _asked(
+        self, flight: Flight, basis: Token | None, before: Pause | None
+    ) -> tuple[Token, str]:
         """As `_renewed`; a failure is told to the siblings, who are not to ask in their turn."""
         try:
             return self._renewed(flight, basis)
         except RefreshFailedError as error:
-            login, now = self._flights.login, self._flights.now()
-            flight.pause = pause_after(login.pause, error, None, now, self._random())
+            now = self._flights.now()
+            flight.pause = pause_after(before, error, None, now, self._random())
             self._kept.keep_pause(flight.pause, now)
             raise
 

@@ -248,10 +248,13 @@ class TokenSource:
     def login(self, token: Token | Mapping[str, Any] | str) -> None:
         """Begin a login with *token*, whatever became of the one before.
 
-        A refresh that is under way for the old login is discarded, and its waiters get *token*.
+        A refresh that is under way for the old login is discarded, and its waiters get *token*. A
+        mapping is read by `Token.from_mapping`: what cannot be read beside the secrets is a
+        WARNING, and no reason to lose them.
 
         Raises:
-            ValueError: *token* is not usable; the login before goes on.
+            ValueError: *token* is not usable, or needs a proof with every request (DPoP); the login
+                before goes on.
             TokenStoreError: *token* is in use, and saving it is tried again later, but for now it
                 is only in memory.
         """

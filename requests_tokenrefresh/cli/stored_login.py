@@ -139,10 +139,13 @@ def _facts(token: Token, now: float) -> dict[str, Any]:
     }
 
 
-def _pause(store: FileTokenStore, now: float) -> float | None:
-    """Return for how many seconds the token endpoint is not to be asked."""
-    until = store.load_pause()
-    return None if until is None or until <= now else round(min(until - now, LONGEST_SAID), 3)
+def _pause(store: FileTokenStore, now: float) -> dict[str, float] | None:
+    """Return for how many seconds the token endpoint is not to be asked, and why."""
+    pause = store.load_pause()
+    if pause is None or pause.until <= now:
+        return None
+    seconds = round(min(pause.until - now, LONGEST_SAID), 3)
+    return {"seconds": seconds, "failures": pause.failures}
 
 
 def _claims(token: Token) -> tuple[str, Mapping[str, Any]]:
@@ -167,7 +170,7 @@ def _described(facts: Mapping[str, Any]) -> str:
         "scope": facts["scope"],
         "expires": _expiry(facts["expires_at"], facts["expires_in"]),
         "refresh token": "yes" if facts["has_refresh_token"] else "no",
-        "pause": None if facts["pause"] is None else _resting(facts["pause"]),
+        "pause": None if facts["pause"] is None else _resting(**facts["pause"]),
         "fingerprint": f"{facts['fingerprint']} (SHA-256 of the access token)",
     }
     return "\n".join(
@@ -175,8 +178,9 @@ def _described(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _resting(seconds: float) -> str:
-    return f"the token endpoint is not asked for {_duration(seconds)}, for it has failed"
+def _resting(seconds: float, failures: int) -> str:
+    times = "once" if failures == 1 else f"{failures} times"
+    return f"{_duration(seconds)}: the token endpoint has failed {times}, and is not asked sooner"
 
 
 def _expiry(at: float | None, seconds: float | None) -> str:

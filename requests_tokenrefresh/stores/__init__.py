@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .._on_demand import on_demand
 from ._content import Cipher
 from ._memory import MemoryTokenStore
-from ._protocol import ChecksSaving, KeepsPause, TokenStore
+from ._protocol import ChecksSaving, KeepsPause, StoredPause, TokenStore
 
 if TYPE_CHECKING:
     from ._file import FileTokenStore
@@ -35,6 +35,7 @@ __all__ = [
     "MemoryTokenStore",
     "RedisTokenStore",
     "SQLTokenStore",
+    "StoredPause",
     "TokenStore",
     "open_store",
 ]

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from .._errors import StoreContentError, TokenStoreError
 from .._token import Token
+from ._protocol import StoredPause
 
 LARGEST = 1024 * 1024  # bytes; a token with its id_token takes a few thousand
 
@@ -89,18 +90,19 @@ def decode(content: bytes, where: str, cipher: Cipher | None, *, written_at: flo
     return token
 
 
-def encode_moment(seconds: float) -> bytes:
-    """Return what to store of the end of a pause."""
-    return b"%r\n" % float(seconds)
+def encode_pause(pause: StoredPause) -> bytes:
+    """Return what to store of *pause*: two numbers."""
+    return f"{float(pause.until)!r} {int(pause.failures)}\n".encode()
 
 
-def decode_moment(content: bytes) -> float | None:
-    """Return what `encode_moment` was given; None if *content* is no finite number."""
+def decode_pause(content: bytes) -> StoredPause | None:
+    """Return what `encode_pause` was given; None if *content* is nothing of the kind."""
     try:
-        seconds = float(content)
+        until, failures = content.split()
+        pause = StoredPause(float(until), int(failures))
     except ValueError:
         return None
-    return seconds if math.isfinite(seconds) else None
+    return pause if math.isfinite(pause.until) and pause.failures >= 0 else None
 
 
 def _decoded(content: bytes, cipher: Cipher | None, written_at: float) -> tuple[Token | None, str]:

@@ -40,6 +40,7 @@ from ._file_system import (
     open_at_once,
     os_errors_explained,
 )
+from ._protocol import StoredPause
 from ._timeout import check_timeout
 
 # Bytes of disk that the successor of a token may need more than it: a longer id_token, say.
@@ -182,22 +183,22 @@ class FileTokenStore:
         else:
             turn.draft = draft
 
-    def load_pause(self) -> float | None:
-        """Return the end of the pause, in epoch seconds; None if there is none.
+    def load_pause(self) -> StoredPause | None:
+        """Return the pause, or None if there is none.
 
         Raises:
             StoreUnavailableError: It cannot be read.
         """
         return _pause_of(_behind_links(self.path)).load()
 
-    def save_pause(self, until: float | None) -> None:
-        """Keep *until* as the end of the pause; None ends it.
+    def save_pause(self, pause: StoredPause | None) -> None:
+        """Keep *pause*; None ends it.
 
         Raises:
             StoreUnavailableError: It cannot be written.
         """
         path = _behind_links(self.path)
-        _pause_of(path).save(until, like=self._model(path))
+        _pause_of(path).save(pause, like=self._model(path))
 
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:

@@ -10,11 +10,12 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ._content import decode_moment, encode_moment
+from ._content import decode_pause, encode_pause
 from ._file_draft import Draft, remove_leftovers
 from ._file_system import make_folder, open_at_once, os_errors_explained
+from ._protocol import StoredPause
 
-_LARGEST = 100  # bytes; a number of seconds takes twenty
+_LARGEST = 100  # bytes; it takes twenty
 
 
 class FilePause:
@@ -23,8 +24,8 @@ class FilePause:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def load(self) -> float | None:
-        """Return its end in epoch seconds, or None.
+    def load(self) -> StoredPause | None:
+        """Return it, or None.
 
         Raises:
             StoreUnavailableError: The file cannot be read.
@@ -32,22 +33,22 @@ class FilePause:
         with os_errors_explained(f"cannot read the pause {self._path}"):
             try:
                 with open(self._path, "rb", opener=open_at_once) as file:
-                    return decode_moment(file.read(_LARGEST))
+                    return decode_pause(file.read(_LARGEST))
             except FileNotFoundError:
                 return None
 
-    def save(self, until: float | None, *, like: os.stat_result | None = None) -> None:
+    def save(self, pause: StoredPause | None, *, like: os.stat_result | None = None) -> None:
         """Replace it, or end it; *like* is as for a `Draft`.
 
         Raises:
             StoreUnavailableError: The file cannot be written, or removed.
         """
         with os_errors_explained(f"cannot write the pause {self._path}"):
-            if until is None:
+            if pause is None:
                 self._path.unlink(missing_ok=True)
                 return
             make_folder(self._path.parent)
-            Draft(self._path, encode_moment(until), like=like).put_in_place()
+            Draft(self._path, encode_pause(pause), like=like).put_in_place()
         remove_leftovers(self._path)
 
     def end(self) -> None:

@@ -23,6 +23,7 @@ from .._token import Token
 from ._content import Cipher, check_cipher, decode, encode
 from ._file_lock import file_lock
 from ._file_pause import FilePause
+from ._protocol import StoredPause
 
 # Seconds that one access may take another process, which may be asking its user for a password.
 _ACCESS_TIMEOUT = 30.0
@@ -128,21 +129,21 @@ class KeyringTokenStore:
                 self._remove()
             self._pause.end()
 
-    def load_pause(self) -> float | None:
-        """Return the end of the pause, in epoch seconds; None if there is none.
+    def load_pause(self) -> StoredPause | None:
+        """Return the pause, or None if there is none.
 
         Raises:
             StoreUnavailableError: It cannot be read.
         """
         return self._pause.load()
 
-    def save_pause(self, until: float | None) -> None:
-        """Keep *until* as the end of the pause; None ends it.
+    def save_pause(self, pause: StoredPause | None) -> None:
+        """Keep *pause*; None ends it.
 
         Raises:
             StoreUnavailableError: It cannot be written.
         """
-        self._pause.save(until)
+        self._pause.save(pause)
 
     def lock(self, timeout: float) -> AbstractContextManager[None]:
         """Hold the turn to refresh, among all threads and processes of this user.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from .._token import Token
 
@@ -85,27 +85,40 @@ class ChecksSaving(Protocol):
         """
 
 
-@runtime_checkable
-class KeepsPause(Protocol):
-    """A `TokenStore` that keeps a pause beside the token: a moment before which the issuer is not
-    to be asked again, because it is in trouble or has said so.
+class StoredPause(NamedTuple):
+    """Until when the issuer is not to be asked, and why not sooner.
 
-    So a fleet asks once for each pause, and not each process, nor each that starts. A pause is
-    advice: nothing is wrong with a login whose pause has been lost. `save` and `clear` end it.
+    Attributes:
+        until: In epoch seconds. It may have passed, and was told by the clock of another machine
+            perhaps: a reader waits for an hour at most.
+        failures: How often in a row the issuer has failed.
     """
 
-    def load_pause(self) -> float | None:
-        """Return the end of the pause as it was saved, in epoch seconds; None: there is none, or
-        what is there is no number. It may have passed, and it was told by the clock of another
-        machine: a reader waits for an hour at most.
+    until: float
+    failures: int
+
+
+@runtime_checkable
+class KeepsPause(Protocol):
+    """A `TokenStore` that keeps a pause beside the token: the issuer is in trouble, or has said
+    that it is asked too often.
+
+    So a fleet asks once for each pause, and not each process, nor each that starts; and pauses grow
+    for all. A pause is advice: nothing is wrong with a login whose pause has been lost. `save` and
+    `clear` end it.
+    """
+
+    def load_pause(self) -> StoredPause | None:
+        """Return the pause that was saved last; None: none was, or it has ended, or what is there
+        is no pause.
 
         Raises:
             TokenStoreError: As `TokenStore.load`.
         """
 
-    def save_pause(self, until: float | None) -> None:
-        """Keep *until* as the end of the pause; None ends it. The token stays as it is, and a
-        `save` later in the same turn is not refused for it.
+    def save_pause(self, pause: StoredPause | None) -> None:
+        """Keep *pause*; None ends it. The token stays as it is, and a `save` later in the same turn
+        is not refused for it.
 
         Raises:
             StoreLockLostError: As `TokenStore.save`.

@@ -15,7 +15,8 @@ from .._errors import (
     StoreUnavailableError,
 )
 from .._token import Token
-from ._content import Cipher, check_cipher, decode, decode_moment, encode, encode_moment
+from ._content import Cipher, check_cipher, decode, decode_pause, encode, encode_pause
+from ._protocol import StoredPause
 from ._redis_lock import NUMBERS, RedisLock, Turn
 from ._redis_server import RedisClient, RedisServer, Script
 from ._secret import Secret
@@ -226,26 +227,26 @@ class RedisTokenStore:
         if not self._server.run(problem, _CHECK, [self._name], self._fence()):
             raise self._too_late(problem)
 
-    def load_pause(self) -> float | None:
-        """Return the end of the pause, in epoch seconds; None if there is none.
+    def load_pause(self) -> StoredPause | None:
+        """Return the pause, or None if there is none.
 
         Raises:
             StoreUnavailableError: Redis cannot be reached, or refuses.
         """
         problem = f"cannot read the pause in {self._where}"
-        pause = self._server.run(problem, _READ_PAUSE, [self._name])
-        return None if pause is None else decode_moment(pause)
+        content = self._server.run(problem, _READ_PAUSE, [self._name])
+        return None if content is None else decode_pause(content)
 
-    def save_pause(self, until: float | None) -> None:
-        """Keep *until* as the end of the pause; None ends it.
+    def save_pause(self, pause: StoredPause | None) -> None:
+        """Keep *pause*; None ends it.
 
         Raises:
             StoreLockLostError: This thread is in a turn that is over, as for `save`.
             StoreUnavailableError: Redis cannot be reached, or refuses.
         """
         problem = f"cannot write the pause in {self._where}"
-        pause = [] if until is None else [encode_moment(until)]
-        if not self._server.run(problem, _WRITE_PAUSE, [self._name], self._fence(), *pause):
+        content = [] if pause is None else [encode_pause(pause)]
+        if not self._server.run(problem, _WRITE_PAUSE, [self._name], self._fence(), *content):
             raise self._too_late(problem)
 
     @contextmanager

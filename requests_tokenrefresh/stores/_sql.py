@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._errors import StoreDataLostError, StoreLockLostError, StoreUnavailableError
 from .._token import Token
-from ._content import Cipher, check_cipher, decode, encode
+from ._content import Cipher, check_cipher, decode, decode_pause, encode, encode_pause
+from ._protocol import StoredPause
 from ._secret import Secret
 from ._sql_names import checked_name, checked_table
 from ._timeout import check_timeout
@@ -191,33 +192,35 @@ class SQLTokenStore:
         if not self._ask(problem, lambda connection: self._row.touch(connection, seen)):
             raise _too_late(problem)
 
-    def load_pause(self) -> float | None:
-        """Return the end of the pause, in epoch seconds; None if there is none.
+    def load_pause(self) -> StoredPause | None:
+        """Return the pause, or None if there is none.
 
         Raises:
             StoreUnavailableError: The database cannot be reached or read.
             TokenStoreError: There is no table, and it may not be created or read.
         """
-        return self._ask(f"cannot read the pause of {self._where}", self._row.read_pause)
+        content = self._ask(f"cannot read the pause of {self._where}", self._row.read_pause)
+        return None if content is None else decode_pause(content.encode())
 
-    def save_pause(self, until: float | None) -> None:
-        """Keep *until* as the end of the pause; None ends it.
+    def save_pause(self, pause: StoredPause | None) -> None:
+        """Keep *pause*; None ends it.
 
         Raises:
             StoreLockLostError: Inside a turn: since it last looked, somebody else has written.
             StoreUnavailableError, TokenStoreError: As for `save`.
         """
         problem = f"cannot write the pause of {self._where}"
+        content = None if pause is None else encode_pause(pause).decode()
         turn = self._turns.get(get_ident())
         seen = self._seen_here()
 
-        def pause(connection: sqlalchemy.Connection) -> Row | None:
-            return self._row.write_pause(connection, seen, until)
+        def write(connection: sqlalchemy.Connection) -> Row | None:
+            return self._row.write_pause(connection, seen, content)
 
         if turn is not None:
-            turn.row = self._change_in(turn, problem, pause)
+            turn.row = self._change_in(turn, problem, write)
         else:  # if another row is there by now, whoever wrote it has ended any pause
-            self._database.run(problem, lambda: self._database.on_any(pause))
+            self._database.run(problem, lambda: self._database.on_any(write))
 
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Dialect,
-    Double,
     Executable,
     LargeBinary,
     MetaData,
@@ -33,6 +32,8 @@ from .._errors import TokenStoreError
 from ._content import LARGEST
 from ._secret import Secret
 from ._sql_names import LONGEST_NAME
+
+_LONGEST_PAUSE = 100  # characters; it takes twenty
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def define_table(metadata: MetaData, name: str, schema: str | None) -> Table:
         # The length makes MySQL choose a type that holds it.
         Column("token", LargeBinary(LARGEST), nullable=True),
         Column("version", BigInteger, nullable=False),
-        Column("pause", Double, nullable=True),
+        Column("pause", String(_LONGEST_PAUSE), nullable=True),
         schema=schema,
         mysql_engine="InnoDB",
         mariadb_engine="InnoDB",
@@ -119,25 +120,25 @@ class LoginRow:
         """
         return self._changed(connection, row, {"token": self._table.c.token})
 
-    def read_pause(self, connection: Connection) -> float | None:
-        """Return the end of the pause, in epoch seconds; None if there is none."""
+    def read_pause(self, connection: Connection) -> str | None:
+        """Return the pause as it was written; None if there is none."""
         columns = self._table.c
         query = select(columns.pause).where(columns.name == self._name)
-        pause: float | None = self._execute(connection, query).scalar()
+        pause: str | None = self._execute(connection, query).scalar()
         connection.commit()
         return pause
 
-    def write_pause(self, connection: Connection, row: Row, until: float | None) -> Row | None:
-        """Replace the end of the pause, if the row is *row* still. One that is absent begins.
+    def write_pause(self, connection: Connection, row: Row, pause: str | None) -> Row | None:
+        """Replace the pause, if the row is *row* still. One that is absent begins.
 
         Returns:
             The row, whose version is the same; None if another has taken its place.
         """
         if row != ABSENT:
-            return row if self._changed(connection, row, {"pause": until}) else None
-        if until is None:
+            return row if self._changed(connection, row, {"pause": pause}) else None
+        if pause is None:
             return row
-        first = {"name": self._name, "token": None, "version": _BEFORE_ALL.version, "pause": until}
+        first = {"name": self._name, "token": None, "version": _BEFORE_ALL.version, "pause": pause}
         return _BEFORE_ALL if self._inserted(connection, first) else None
 
     def _changed(self, connection: Connection, row: Row, values: dict[str, Any]) -> bool:

@@ -11,12 +11,15 @@ import pytest
 from .. import (
     ChecksSaving,
     KeepsPause,
+    StoredPause,
     StoreLockLostError,
     StoreUnavailableError,
     TokenStore,
 )
 from ._contract_terms import NEW, NEWER, OLD, OPERATIONS, on_another_thread
 from ._processes import OtherProcess
+
+PAUSE = StoredPause(1_700_000_000.125, 3)
 
 
 class OptionalContract:
@@ -99,10 +102,9 @@ class OptionalContract:
     def test_a_pause_is_kept_until_another_takes_its_place(
         self, pausing: KeepsPause, other: KeepsPause
     ) -> None:
-        pausing.save_pause(1_700_000_000.125)
-        assert (pausing.load_pause(), other.load_pause()) == (1_700_000_000.125,) * 2
-        other.save_pause(1_700_000_060)
-        assert (pausing.load_pause(), other.load_pause()) == (1_700_000_060.0,) * 2
+        for pause in (PAUSE, StoredPause(1_700_000_060, 12), StoredPause(1_700_000_001.5, 0)):
+            pausing.save_pause(pause)
+            assert (pausing.load_pause(), other.load_pause()) == (pause, pause)
         pausing.save_pause(None)
         assert (pausing.load_pause(), other.load_pause()) == (None, None)
         pausing.save_pause(None)
@@ -111,10 +113,10 @@ class OptionalContract:
     def test_a_pause_leaves_the_token_as_it_is(
         self, store: TokenStore, pausing: KeepsPause, other: TokenStore
     ) -> None:
-        pausing.save_pause(1_700_000_000.0)
+        pausing.save_pause(PAUSE)
         assert (store.load(), other.load()) == (None, None)
         store.save(NEW)
-        pausing.save_pause(1_700_000_000.0)
+        pausing.save_pause(PAUSE)
         assert (store.load(), other.load()) == (NEW, NEW)
 
     @pytest.mark.parametrize("operation", ["save", "clear"])
@@ -122,7 +124,7 @@ class OptionalContract:
         self, store: TokenStore, pausing: KeepsPause, other: KeepsPause, operation: str
     ) -> None:
         store.save(OLD)
-        pausing.save_pause(1_700_000_000.0)
+        pausing.save_pause(PAUSE)
         OPERATIONS[operation](store)
         assert (pausing.load_pause(), other.load_pause()) == (None, None)
 
@@ -132,8 +134,8 @@ class OptionalContract:
         for token in (OLD, NEW):
             with store.lock(0):
                 store.load()
-                pausing.save_pause(1_700_000_000.0)
-                assert pausing.load_pause() == 1_700_000_000.0
+                pausing.save_pause(PAUSE)
+                assert pausing.load_pause() == PAUSE
                 store.save(token)
             assert (other.load(), pausing.load_pause()) == (token, None)
 
@@ -143,32 +145,32 @@ class OptionalContract:
         store.save(OLD)
         with store.lock(0):
             store.load()
-            on_another_thread(lambda: other.save_pause(1_700_000_000.0))
-            assert pausing.load_pause() == 1_700_000_000.0
+            on_another_thread(lambda: other.save_pause(PAUSE))
+            assert pausing.load_pause() == PAUSE
             store.save(NEW)
         assert store.load() == NEW
 
     def test_another_process_sees_the_pause(
         self, pausing: KeepsPause, other_process: OtherProcess
     ) -> None:
-        pausing.save_pause(1_700_000_000.125)
-        assert other_process.do("load_pause") == 1_700_000_000.125
+        pausing.save_pause(PAUSE)
+        assert other_process.do("load_pause") == PAUSE
         other_process.do("save_pause", None)
         assert pausing.load_pause() is None
 
-    @pytest.mark.parametrize("until", [None, 1_700_000_000.0])
+    @pytest.mark.parametrize("pause", [None, StoredPause(1_700_000_060.0, 4)])
     def test_a_dead_backend_keeps_no_pause(
         self,
         pausing: KeepsPause,
         store: TokenStore,
         outage: AbstractContextManager[object],
-        until: float | None,
+        pause: StoredPause | None,
     ) -> None:
         store.save(OLD)
-        pausing.save_pause(1_600_000_000.0)
+        pausing.save_pause(PAUSE)
         with outage:
             with pytest.raises(StoreUnavailableError):
                 pausing.load_pause()
             with pytest.raises(StoreUnavailableError):
-                pausing.save_pause(until)
-        assert pausing.load_pause() == 1_600_000_000.0
+                pausing.save_pause(pause)
+        assert pausing.load_pause() == PAUSE

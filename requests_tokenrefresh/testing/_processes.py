@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
-from .. import ChecksSaving, KeepsPause, Token, TokenStore
+from .. import ChecksSaving, KeepsPause, StoredPause, Token, TokenStore
 
 _PATIENCE = 60.0  # seconds
 _PATIENCE_WITH_EXIT = 5.0
@@ -83,11 +83,11 @@ class _Worker:
     def ensure_can_save(self) -> None:
         cast("ChecksSaving", self._store).ensure_can_save()
 
-    def load_pause(self) -> float | None:
+    def load_pause(self) -> StoredPause | None:
         return cast("KeepsPause", self._store).load_pause()
 
-    def save_pause(self, until: float | None) -> None:
-        cast("KeepsPause", self._store).save_pause(until)
+    def save_pause(self, pause: StoredPause | None) -> None:
+        cast("KeepsPause", self._store).save_pause(pause)
 
     def enter(self, timeout: float) -> None:
         self._turn.enter_context(self._store.lock(timeout))

@@ -22,6 +22,7 @@ CHECKS = [
     "test_requests:test_an_authorization_of_another_scheme_goes_out_as_it_is",
     "test_stored_files:test_any_content_is_a_token_or_an_error_that_leaves_it",
     "test_token_replies:test_any_answer_is_read",
+    "test_token_replies:test_no_answer_with_a_pair_in_it_is_refused_or_loses_its_refresh_token",
 ]
 
 

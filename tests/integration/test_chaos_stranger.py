@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from requests_tokenrefresh import RefreshTokenGrant, TokenStore
-from tests.support.login_site import CLIENT, LoginSite
+from requests_tokenrefresh import TokenStore
+from tests.support.login_site import LoginSite, rotate
 from tests.support.workers import Workers, on_all
 
 _PROCESSES, _THREADS = 8, 4
@@ -17,7 +17,7 @@ def test_what_a_stranger_has_rotated_is_adopted_by_all(
 ) -> None:
     eight = workers.start(_PROCESSES)
     assert on_all(eight, lambda worker: worker.start_get()) == {"200": _PROCESSES}
-    _rotate(site, store)
+    rotate(site, store)
     endings = on_all(eight, lambda worker: worker.start_get(_EACH, threads=_THREADS))
     assert endings == {"200": _EACH * _PROCESSES * _THREADS}
     assert (site.token_requests, site.refreshes, site.reuses) == (1, 1, 0)
@@ -35,17 +35,10 @@ def test_a_stranger_who_is_quicker_than_the_leader_costs_no_request(
     leader.hold("before the token request")
     leading = leader.start_get(_EACH, threads=_THREADS)
     leader.reach("before the token request")
-    _rotate(site, store)
+    rotate(site, store)
     following = [other.start_get(_EACH, threads=_THREADS) for other in others]
     leader.release("before the token request")
     endings = [future.result(30) for future in (leading, *following)]
     assert endings == [{"200": _EACH * _THREADS}] * _PROCESSES
     assert (site.token_requests, site.refreshes, site.reuses) == (2, 1, 1)
     assert site.generation(store.load()) == 1
-
-
-def _rotate(site: LoginSite, store: TokenStore) -> None:
-    grant = RefreshTokenGrant(
-        site.token_url, client_id=CLIENT.client_id, client_secret=CLIENT.client_secret
-    )
-    store.save(grant(store.load()))

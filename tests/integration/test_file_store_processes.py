@@ -237,9 +237,16 @@ class Login:
         self._source.login({"access_token": "access-0", "refresh_token": "r", "expires_in": 3600})
 
     def token_after(self, seconds: float) -> tuple[str, int]:
-        """Return the token in use, and how many refreshes there have been."""
+        """Return the token in use or the error, and how many refreshes there have been."""
         self._clock.advance(seconds)
-        return self._source.token().access_token, len(self._refresher.calls)
+        try:
+            told = self._source.token().access_token
+        except StoreUnavailableError as error:
+            told = str(error)
+        return told, len(self._refresher.calls)
+
+    def let_happen_while_the_server_answers(self, method: str) -> None:
+        self._refresher.answers.append(getattr(self, method))
 
     def log(self) -> list[str]:
         told, self._log[:] = list(self._log), []
@@ -272,17 +279,22 @@ def use_a_login(pipe: Connection, folder: Path) -> None:
         pipe.send(getattr(login, method)(*arguments))
 
 
+TROUBLES = [
+    ("take_permission", "give_permission", errno.EACCES),
+    ("fill", "make_room", errno.EFBIG),
+]
+
+
+def stored(folder: Path) -> str:
+    return json.loads((folder / "token.json").read_bytes())["access_token"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs permissions and limits that can be set")
-@pytest.mark.parametrize(
-    ("begin", "end", "number"),
-    [("take_permission", "give_permission", errno.EACCES), ("fill", "make_room", errno.EFBIG)],
-)
-def test_a_login_outlives_a_folder_that_cannot_be_written_for_a_while(folder, begin, end, number):
-    """The token lives on in memory, and is saved as soon as that is possible again."""
-
-    def stored() -> str:
-        return json.loads((folder / "token.json").read_bytes())["access_token"]
-
+@pytest.mark.parametrize(("begin", "end", "number"), TROUBLES)
+def test_a_folder_that_cannot_be_written_for_a_while_costs_no_refresh_token(
+    folder, begin, end, number
+):
+    """It is found before anything is asked, and what is stored is used as long as it lives."""
     with child(use_a_login, folder) as user:
 
         def do(method: str, *arguments: object) -> object:
@@ -290,22 +302,50 @@ def test_a_login_outlives_a_folder_that_cannot_be_written_for_a_while(folder, be
             return user.hear()
 
         assert do("token_after", 3600) == ("access-1", 1)
-        assert (stored(), do("log")) == ("access-1", [])
-
         do(begin)
+        assert do("token_after", 3540) == ("access-1", 1)
+        for _ in range(2):
+            told, refreshes = do("token_after", 60)
+            assert told.startswith(
+                f"cannot write the token file {folder / 'token.json'}, which is as it was: "
+                f"{os.strerror(number)}; "
+            )
+            assert refreshes == 1
+        assert names(folder) == ["token.json", "token.json.lock"]
+        do(end)
+        assert do("token_after", 60) == ("access-2", 2)
+        assert stored(folder) == "access-2"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions and limits that can be set")
+@pytest.mark.parametrize(("begin", "end", "number"), TROUBLES)
+def test_a_login_outlives_a_folder_that_cannot_be_written_any_more_when_the_answer_is_there(
+    folder, begin, end, number
+):
+    """The token lives on in memory, and is saved as soon as that is possible again."""
+    with child(use_a_login, folder) as user:
+
+        def do(method: str, *arguments: object) -> object:
+            user.tell((method, *arguments))
+            return user.hear()
+
+        assert do("token_after", 3600) == ("access-1", 1)
+        assert (stored(folder), do("log")) == ("access-1", [])
+
+        do("let_happen_while_the_server_answers", begin)
         assert do("token_after", 3600) == ("access-2", 2)
-        assert do("log") == [
+        [told] = do("log")
+        assert told.startswith(
             "a token could not be saved; it is in use, and only in memory: "
             f"cannot write the token file {folder / 'token.json'}, which is as it was: "
-            f"{os.strerror(number)}"
-        ]
+            f"{os.strerror(number)}; "
+        )
         assert do("token_after", 60) == ("access-2", 2)
-        assert stored() == "access-1"
-        assert names(folder) == ["token.json", "token.json.lock"]
+        assert stored(folder) == "access-1"
 
         do("log")
         do(end)
         assert do("token_after", 60) == ("access-2", 2)
-        assert (stored(), do("log")) == ("access-2", [])
+        assert (stored(folder), do("log")) == ("access-2", [])
         assert do("token_after", 3600) == ("access-3", 3)
-        assert stored() == "access-3"
+        assert stored(folder) == "access-3"

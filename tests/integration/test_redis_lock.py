@@ -10,6 +10,7 @@ import redis
 
 from requests_tokenrefresh import (
     RedisTokenStore,
+    StoredPause,
     StoreLockLostError,
     StoreLockTimeoutError,
     Token,
@@ -23,6 +24,7 @@ from tests.support.valkey_server import ValkeyServer
 OLD = Token("old-access", "old-refresh", issued_at=1_690_000_000.0)
 NEW = Token("new-access", "new-refresh", issued_at=1_700_000_000.0)
 NEWER = Token("newer-access", "newer-refresh", issued_at=1_700_000_010.0)
+PAUSE = StoredPause(1_700_000_000.125, 3)
 
 LOGIN = "tokenrefresh:{reports}"
 LOCK = f"{LOGIN}:lock"
@@ -125,14 +127,14 @@ def test_a_save_in_a_turn_that_has_not_loaded_looks_first(store, valkey):
 
 def test_to_make_sure_takes_one_command_and_so_does_a_pause(store, valkey):
     store.ensure_can_save()
-    store.save_pause(1.0)
+    store.save_pause(PAUSE)
     store.load_pause()
     calls = Calls(valkey)
     store.ensure_can_save()
     assert calls.of("evalsha") == [1]
-    store.save_pause(1_700_000_000.125)
+    store.save_pause(PAUSE)
     assert calls.of("evalsha") == [2]
-    assert store.load_pause() == 1_700_000_000.125
+    assert store.load_pause() == PAUSE
     assert calls.of("evalsha", "eval") == [3, 0]
 
 
@@ -318,7 +320,7 @@ def test_a_holder_whose_lock_has_passed_to_another_learns_it_before_it_asks(stor
             with pytest.raises(StoreLockLostError, match="has passed to another"):
                 store.ensure_can_save()
             with pytest.raises(StoreLockLostError):
-                store.save_pause(1.0)
+                store.save_pause(PAUSE)
             sibling.ensure_can_save()
             assert sibling.load_pause() is None
     assert store.load() == OLD

@@ -14,6 +14,7 @@ from requests_tokenrefresh import (
     RedisTokenStore,
     StoreContentError,
     StoreDataLostError,
+    StoredPause,
     StoreLockTimeoutError,
     StoreUnavailableError,
     Token,
@@ -26,6 +27,7 @@ from tests.support.valkey_server import ValkeyServer
 
 OLD = Token("old-access", "old-refresh", issued_at=1_690_000_000.0)
 NEW = Token("new-access", "new-refresh", issued_at=1_700_000_000.0)
+PAUSE = StoredPause(1_700_000_000.125, 3)
 LOGIN = "tokenrefresh:{reports}"
 
 
@@ -236,7 +238,7 @@ def use_everything(url: str) -> None:
     with store.lock(0):
         store.load()
         store.load_pause()
-        store.save_pause(1.0)
+        store.save_pause(PAUSE)
         store.ensure_can_save()
         with pytest.raises(StoreLockTimeoutError):
             store.lock(0.01).__enter__()
@@ -307,13 +309,13 @@ def test_a_replica_and_a_full_server_are_found_before_anything_is_written(valkey
 
 def test_a_pause_is_a_field_that_others_can_read(store, valkey):
     store.save(OLD)
-    store.save_pause(1_700_000_000.125)
-    assert float(valkey.command("HGET", LOGIN, "pause")) == 1_700_000_000.125
+    store.save_pause(PAUSE)
+    assert valkey.command("HGET", LOGIN, "pause").split() == ["1700000000.125", "3"]
     store.save_pause(None)
     assert valkey.command("HEXISTS", LOGIN, "pause") == 0
 
 
-@pytest.mark.parametrize("content", ["soon", "nan", "inf", ""])
+@pytest.mark.parametrize("content", ["soon 1", "1", "nan 1", "inf 1", "1 -1", ""])
 def test_a_pause_that_is_no_moment_is_none(store, valkey, content):
     valkey.command("HSET", LOGIN, "pause", content)
     assert store.load_pause() is None

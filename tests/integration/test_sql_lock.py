@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from requests_tokenrefresh import (
     SQLTokenStore,
+    StoredPause,
     StoreLockLostError,
     StoreLockTimeoutError,
     StoreUnavailableError,
@@ -35,6 +36,7 @@ from tests.support.threads import run_together, start_together, wait_until
 OLD = Token("old-access", "old-refresh", issued_at=1_690_000_000.0)
 NEW = Token("new-access", "new-refresh", issued_at=1_700_000_000.0)
 NEWER = Token("newer-access", "newer-refresh", issued_at=1_700_000_010.0)
+PAUSE = StoredPause(1_700_000_000.125, 3)
 
 
 @pytest.fixture(params=["postgres", "mariadb"])
@@ -191,8 +193,8 @@ def test_a_turn_needs_one_connection(url):
         assert store.load() == OLD
         store.clear()
         store.ensure_can_save()
-        store.save_pause(1.0)
-        assert store.load_pause() == 1.0
+        store.save_pause(PAUSE)
+        assert store.load_pause() == PAUSE
         [outcome] = run_together(1, store.load)
         assert isinstance(outcome.error, StoreUnavailableError)
         assert "no connection is free: QueuePool limit of size 1" in str(outcome.error)

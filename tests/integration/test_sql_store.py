@@ -21,6 +21,7 @@ from requests_tokenrefresh import (
     SQLTokenStore,
     StoreContentError,
     StoreDataLostError,
+    StoredPause,
     StoreLockLostError,
     StoreUnavailableError,
     Token,
@@ -33,6 +34,8 @@ from tests.support.threads import run_together
 OLD = Token("old-access", "old-refresh", issued_at=1_690_000_000.0)
 NEW = Token("new-access", "new-refresh", issued_at=1_700_000_000.0)
 NEWER = Token("newer-access", "newer-refresh", issued_at=1_700_000_010.0)
+PAUSE = StoredPause(1_700_000_000.125, 3)
+LATER = StoredPause(1_700_000_060.5, 4)
 
 DATABASES = ["sqlite_url", "postgres", "mariadb"]
 
@@ -117,7 +120,7 @@ def test_to_make_sure_costs_one_statement_and_so_does_a_pause(store, engine, url
         with statements(engine) as sent:
             store.ensure_can_save()
             store.load_pause()
-            store.save_pause(1_700_000_000.125)
+            store.save_pause(PAUSE)
             store.save(NEW)
     assert sent == ["UPDATE", "SELECT", "UPDATE", "UPDATE"]
 
@@ -312,7 +315,7 @@ def test_what_cannot_be_written_is_found_before_anything_is_asked(request, place
         with pytest.raises(TokenStoreError, match="cannot write the login 'reports'"):
             store.ensure_can_save()
         with pytest.raises(TokenStoreError, match="cannot write the pause of the login 'reports'"):
-            store.save_pause(1.0)
+            store.save_pause(PAUSE)
     assert (store.load(), store.load_pause()) == (OLD, None)
 
 
@@ -332,7 +335,7 @@ def test_a_server_that_counts_only_what_it_has_changed_is_understood(mariadb):
         store.load()
         store.ensure_can_save()
         for _ in range(2):
-            store.save_pause(1.0)
+            store.save_pause(PAUSE)
         store.save(NEW)
     assert store.load() == NEW
     engine.dispose()
@@ -353,10 +356,10 @@ def test_a_pause_before_the_first_login_is_kept_and_is_no_login(store, url):
     assert stored(url) == []
     with store.lock(0):
         assert store.load() is None
-        store.save_pause(1_700_000_000.125)
+        store.save_pause(PAUSE)
         assert store.load() is None
-        store.save_pause(1_700_000_060.5)
-    assert SQLTokenStore(url, name="reports").load_pause() == 1_700_000_060.5
+        store.save_pause(LATER)
+    assert SQLTokenStore(url, name="reports").load_pause() == LATER
     assert stored(url) == [("reports", None, 0)]
     store.save(OLD)
     assert (store.load(), store.load_pause()) == (OLD, None)
@@ -366,7 +369,7 @@ def test_the_first_pause_gives_way_to_a_login_at_the_same_moment(url, engine):
     store, sibling = (SQLTokenStore(it, name="reports") for it in (engine, url))
     sibling.load()  # creates the table
     once(engine, "before", "INSERT", lambda *_: sibling.save(OLD))
-    store.save_pause(1.0)
+    store.save_pause(PAUSE)
     assert (store.load(), store.load_pause()) == (OLD, None)
 
 
@@ -376,7 +379,7 @@ def test_a_turn_that_is_over_keeps_no_pause(store):
         store.load()
         run_together(1, lambda: store.save(NEWER))[0].result()
         with pytest.raises(StoreLockLostError, match="nothing was written"):
-            store.save_pause(1.0)
+            store.save_pause(PAUSE)
         with pytest.raises(StoreLockLostError):
             store.ensure_can_save()
     assert (store.load(), store.load_pause()) == (NEWER, None)

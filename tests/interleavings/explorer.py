@@ -9,6 +9,7 @@ a run is planned in which they do. When none is left, there is no other outcome.
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -108,22 +109,26 @@ def _run(
 
     Return the events, and whether the run went to its end: not if it leads to what was seen.
     """
-    events: list[_Event] = []
-    clocks = _Clocks(len(scheduler.tasks))
+    steps: list[tuple[int, Step]] = []
     while True:
         able = scheduler.able()
         if not able:
-            return events, True
-        place = len(events)
+            return _events(scheduler, steps), True
+        place = len(steps)
         if place == len(path):
             choice = _next_choice(path, {task.number: task.step for task in able}, dice)
             if choice is None:
-                return events, False
+                return _events(scheduler, steps), False
             path.append(choice)
         task = scheduler.tasks[path[place].chosen]
-        step = task.step
-        events.append(clocks.note(task.number, step, place + 1))
+        steps.append((task.number, task.step))
         scheduler.go_on(task)
+
+
+def _events(scheduler: Scheduler, steps: list[tuple[int, Step]]) -> list[_Event]:
+    """Return what *steps* were, when all that can be told of them has been told."""
+    clocks = _Clocks(len(scheduler.tasks))
+    return [clocks.note(task, step, place) for place, (task, step) in enumerate(steps, 1)]
 
 
 def _next_choice(
@@ -215,7 +220,7 @@ def _initials(between: list[_Event], last: _Event, early: int) -> set[int]:
 def _conflict(a: Step, b: Step) -> bool:
     """Return whether the order of the two steps matters."""
     return any(
-        x.thing == y.thing and not x.how == y.how == "read" for x in a.touches for y in b.touches
+        x.thing == y.thing and not (x.reads and y.reads) for x in a.touches for y in b.touches
     )
 
 
@@ -226,7 +231,7 @@ def _could_swap(early: Step, late: Step) -> bool:
     """
     waited_for = {("release", "acquire"), ("release", "release")}
     return any(
-        x.thing == y.thing and not x.how == y.how == "read" and (x.how, y.how) not in waited_for
+        x.thing == y.thing and not (x.reads and y.reads) and (x.how, y.how) not in waited_for
         for x in early.touches
         for y in late.touches
     )
@@ -240,7 +245,7 @@ class _Clocks:
     """What each task, and each thing, knows to have come before: a number of events per task.
 
     A step knows all that its task knew, and all that touched the same thing before, unless both
-    only read it.
+    only read it; and the clock that passes when nobody can go on knows all.
     """
 
     def __init__(self, tasks: int) -> None:
@@ -252,13 +257,16 @@ class _Clocks:
     def note(self, task: int, step: Step, place: int) -> _Event:
         """Return the event that *step* is, as number *place* of the run."""
         before = after = self._of_tasks[task]
-        for thing, how in step.touches:
-            known = self._written if how == "read" else self._touched
-            after = _joined(after, known.get(thing, self._nothing))
+        for touch in step.touches:
+            known = self._written if touch.reads else self._touched
+            after = _joined(after, known.get(touch.thing, self._nothing))
+            if touch.how == "pass":  # nobody else could go on
+                before = after = functools.reduce(_joined, self._of_tasks)
         after = (*after[:task], place, *after[task + 1 :])
-        for thing, how in step.touches:
+        for touch in step.touches:
+            thing = touch.thing
             self._touched[thing] = _joined(after, self._touched.get(thing, self._nothing))
-            if how != "read":
+            if not touch.reads:
                 self._written[thing] = self._touched[thing]
         self._of_tasks[task] = after
         return _Event(task, step, before, after)

@@ -11,6 +11,7 @@ vain is found at once, and not after his timeout.
 
 from __future__ import annotations
 
+import math
 import threading
 import types
 from collections import deque
@@ -21,17 +22,25 @@ from typing import Any, NamedTuple
 from greenlet import greenlet
 
 
-class Touch(NamedTuple):
+class Touch:
     """What a task does to one thing at a point.
 
     Args:
         thing: A number or a name; the same in all runs that begin with the same choices.
-        how: ``read``, ``write``, ``acquire`` (waits until it gets it), ``try`` (gets it or not) or
-            ``release``.
+        how: ``read``, ``write``, ``acquire`` (waits until it gets it), ``try`` (gets it or not),
+            ``release``, or ``pass`` (only the clock: nobody else can go on).
+
+    Attributes:
+        reads: Whether it changes nothing, nor does what is done with a lock until it is released:
+            two such touches of one thing may as well come the other way round.
     """
 
-    thing: int | str
-    how: str
+    __slots__ = ("how", "reads", "thing")
+
+    def __init__(self, thing: int | str, how: str) -> None:
+        self.thing = thing
+        self.how = how
+        self.reads = how == "read"
 
 
 class Step(NamedTuple):
@@ -51,9 +60,14 @@ class Task:
     step: Step = field(default_factory=lambda: Step((), "starts"))
     may_go_on: Callable[[], bool] | None = None
     waits: int = 0
+    holds: list[RLock] = field(default_factory=list)
+    gives_up_at: float = math.inf  # what it waits for; in seconds of the scheduler's clock
     value: Any = None
     error: BaseException | None = None
     ended: bool = False
+
+    def can_go_on(self) -> bool:
+        return not self.ended and (self.may_go_on is None or self.may_go_on())
 
 
 class StuckError(Exception):
@@ -75,6 +89,7 @@ class Scheduler:
         self.now = 0.0
         self._interrupt = interrupt
         self.clock_moves = False
+        self._broken: list[str] = []
         self._things = 0
         self._current: Task | None = None
         self._hub = greenlet.getcurrent()
@@ -92,15 +107,30 @@ class Scheduler:
         self.clock_moves = True
         self.start("clock", lambda: self.advance(seconds))
 
+    def start_idle_clock(self, seconds: float) -> None:
+        """Add a task that lets time pass when nobody else can go on: as long as somebody waits for,
+        and no longer than *seconds* in all."""
+        ends = self.now + seconds
+
+        def others() -> list[Task]:
+            return [task for task in self.tasks if task is not clock and not task.ended]
+
+        def may_pass() -> bool:
+            is_time = min((task.gives_up_at for task in others()), default=ends) <= ends
+            return is_time and not any(task.can_go_on() for task in others())
+
+        def pass_time() -> None:
+            while others():
+                self.point("lets time pass", Touch("clock", "pass"), may_go_on=may_pass)
+                self.now = min((task.gives_up_at for task in others()), default=self.now)
+
+        clock = self.start("clock", pass_time)
+
     # -- What drives it ---------------------------------------------------------------------------
 
     def able(self) -> list[Task]:
         """Return the tasks that could go on now."""
-        return [
-            task
-            for task in self.tasks
-            if not task.ended and (task.may_go_on is None or task.may_go_on())
-        ]
+        return [task for task in self.tasks if task.can_go_on()]
 
     def go_on(self, task: Task) -> None:
         """Let *task* go on to its next point."""
@@ -109,7 +139,8 @@ class Scheduler:
         self._current = None
 
     def check_ended(self) -> None:
-        """Raise `StuckError` if a task has not ended."""
+        """Raise `AssertionError` if a rule was broken, and `StuckError` if a task has not ended."""
+        assert not self._broken, self._broken[0]
         stuck = [f"{task.name} ({task.step.label})" for task in self.tasks if not task.ended]
         if stuck:
             raise StuckError(f"nothing goes on any more, and these have not ended: {stuck}")
@@ -128,6 +159,12 @@ class Scheduler:
         """Return a number for something new that tasks share."""
         self._things += 1
         return self._things
+
+    def must(self, kept: bool, rule: str) -> None:
+        """Note that *rule* is broken, unless it is *kept*: what an assertion raises inside of a
+        refresher or a store might be handled there."""
+        if not kept:
+            self._broken.append(f"{self.here_name()}: {rule}")
 
     def here(self) -> Task | None:
         """Return the task that is running; None before and after the run."""
@@ -155,6 +192,8 @@ class Scheduler:
         task = self._current
         if task is None:
             return
+        for lock in task.holds:
+            lock.changes()
         task.waits += waits
         if waits and self._interrupt == (task.name, task.waits):
             self._interrupt = None
@@ -163,6 +202,12 @@ class Scheduler:
             raise KeyboardInterrupt
         task.step, task.may_go_on = Step(touches, label), may_go_on
         self._hub.switch()
+
+    def foreign_code(self, label: str, *touches: Touch) -> None:
+        """Stop here as at a point where a thread may wait. Nobody comes here with an `RLock`."""
+        has_locks = self._current is not None and self._current.holds
+        self.must(not has_locks, f"{label} with a lock that others need")
+        self.point(label, *touches, waits=True)
 
     def time(self) -> float:
         """Return the time in seconds, on all clocks."""
@@ -198,6 +243,18 @@ def point(label: str, *touches: Touch, **how: Any) -> None:
         _active.point(label, *touches, **how)
 
 
+def foreign_code(label: str, *touches: Touch) -> None:
+    """Stop here until chosen; see `Scheduler.foreign_code`."""
+    if _active is not None:
+        _active.foreign_code(label, *touches)
+
+
+def must(kept: bool, rule: str) -> None:
+    """Note that *rule* is broken, unless it is *kept*."""
+    if _active is not None:
+        _active.must(kept, rule)
+
+
 def thing() -> int:
     """Return a number for something new that tasks share."""
     return 0 if _active is None else _active.thing()
@@ -212,9 +269,11 @@ class Lock:
         self._held = False
         self.thing = thing()
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+    def acquire(
+        self, blocking: bool = True, timeout: float = -1, touch: Touch | None = None
+    ) -> bool:
         if _active is not None:
-            self._wait(_active, blocking, timeout)
+            self._wait(_active, blocking, timeout, touch or Touch(self.thing, "acquire"))
         if self._held:
             return False
         self._held = True
@@ -224,8 +283,8 @@ class Lock:
         point(f"takes {self.name} back", Touch(self.thing, "acquire"), may_go_on=self._is_free)
         self._held = True
 
-    def release(self) -> None:
-        point(f"releases {self.name}", Touch(self.thing, "release"))
+    def release(self, touch: Touch | None = None) -> None:
+        point(f"releases {self.name}", touch or Touch(self.thing, "release"))
         if not self._held and _active is not None:
             raise RuntimeError("release unlocked lock")
         self._held = False
@@ -242,14 +301,16 @@ class Lock:
     def __exit__(self, *_exc: object) -> None:
         self.release()
 
-    def _wait(self, scheduler: Scheduler, blocking: bool, timeout: float) -> None:
+    def _wait(self, scheduler: Scheduler, blocking: bool, timeout: float, acquire: Touch) -> None:
+        task = scheduler.here()
         if not blocking or timeout == 0:
             scheduler.point(f"tries {self.name}", Touch(self.thing, "try"))
         elif timeout < 0:
-            acquire = Touch(self.thing, "acquire")
             scheduler.point(f"acquires {self.name}", acquire, may_go_on=self._is_free, waits=True)
         else:
             end = scheduler.time() + timeout
+            if task is not None:
+                task.gives_up_at = end
             scheduler.point(
                 f"acquires {self.name} in time",
                 Touch(self.thing, "try"),
@@ -257,25 +318,37 @@ class Lock:
                 may_go_on=lambda: not self._held or scheduler.now >= end,
                 waits=True,
             )
+            if task is not None:
+                task.gives_up_at = math.inf
 
 
 class RLock:
-    """`threading.RLock`, whose owner is a task."""
+    """`threading.RLock`, whose owner is a task.
+
+    Whoever has it, stops at no point and does not say that he `changes` something has changed
+    nothing: the order of two like that does not matter.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._lock.name = "_turn"
+        self._lock.name = "turn"
         self._owner: Task | None = None
         self._depth = 0
+        self._taken: Touch | None = None  # None: something has been changed since
+
+    def changes(self) -> None:
+        """Say that its owner changes what others see when they have it."""
+        self._taken = None
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        task = here()
-        if self._depth and self._owner is task:
+        if self._depth and self._owner is here():
             self._depth += 1
             return True
-        if not self._lock.acquire(blocking, timeout):
+        touch = Touch(self._lock.thing, "acquire")
+        if not self._lock.acquire(blocking, timeout, touch):
             return False
-        self._owner, self._depth = task, 1
+        self._own(1)
+        self._taken = touch
         return True
 
     def release(self) -> None:
@@ -284,7 +357,11 @@ class RLock:
         if self._depth > 1:
             self._depth -= 1
             return
-        self._release_save()
+        released = Touch(self._lock.thing, "release")
+        if self._taken is not None:
+            self._taken.reads = released.reads = True
+        self._disown()
+        self._lock.release(released)
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -298,13 +375,25 @@ class RLock:
         return self._depth > 0 and self._owner is here()
 
     def _release_save(self) -> int:
-        depth, self._owner, self._depth = self._depth, None, 0
+        depth = self._disown()
         self._lock.release()
         return depth
 
     def _acquire_restore(self, depth: int) -> None:
         self._lock.acquire_uninterrupted()  # as CPython's, which is written in C
+        self._own(depth)
+
+    def _own(self, depth: int) -> None:
         self._owner, self._depth = here(), depth
+        if self._owner is not None:
+            self._owner.holds.append(self)
+
+    def _disown(self) -> int:
+        depth, owner = self._depth, self._owner
+        self._owner, self._depth, self._taken = None, 0, None
+        if owner is not None:
+            owner.holds.remove(self)
+        return depth
 
 
 def _now() -> float:

@@ -11,14 +11,15 @@ import itertools
 import logging
 import os
 import random
-import types
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from .explorer import Explored, ScheduleError, explore
 from .planted_bugs import BUGS
-from .scenarios import SCENARIOS, Scenario
+from .scenario import Scenario
+from .scenarios import SCENARIOS
 from .scheduler import Scheduler
 from .watched_source import load_source
 
@@ -41,7 +42,7 @@ def quiet() -> Iterator[None]:
 
 def explored(
     scenario: Scenario,
-    module: types.ModuleType,
+    modules: dict[str, Any],
     expected: Callable[[str], bool],
     *,
     at_most: int = MOST,
@@ -51,7 +52,7 @@ def explored(
     outcomes: set[str] = set()
 
     def begin(scheduler: Scheduler) -> Callable[[], None]:
-        tell = scenario.begin(module, scheduler)
+        tell = scenario.begin(modules, scheduler)
 
         def check() -> None:
             outcome = tell()
@@ -69,7 +70,7 @@ def explored(
 
 
 def explored_with_interrupts(
-    scenario: Scenario, module: types.ModuleType, task: str
+    scenario: Scenario, modules: dict[str, Any], task: str
 ) -> Iterator[set[str]]:
     """Interrupt *task* wherever a thread may wait, one place after the other.
 
@@ -90,7 +91,7 @@ def explored_with_interrupts(
 
     for place in itertools.count(1):
         _, outcomes = explored(
-            scenario, module, expected, at_most=MOST_A_PLACE, interrupt=(task, place)
+            scenario, modules, expected, at_most=MOST_A_PLACE, interrupt=(task, place)
         )
         if not any("KeyboardInterrupt" in outcome for outcome in outcomes):
             return  # it has no such place in any schedule
@@ -128,10 +129,10 @@ def test_wherever_a_thread_is_interrupted_the_others_get_theirs(name: str, task:
 @pytest.mark.parametrize("bug", BUGS)
 def test_the_schedule_that_a_bug_needs_is_found(bug: str) -> None:
     planted = BUGS[bug]
-    module = load_source(*planted.edits)
+    modules = load_source(*planted.edits)
     scenario = SCENARIOS[planted.found_by]
     with pytest.raises(ScheduleError, match=planted.breaks):
         if planted.interrupts is None:
-            explored(scenario, module, scenario.outcomes.__contains__, at_most=MOST_FOR_A_BUG)
+            explored(scenario, modules, scenario.outcomes.__contains__, at_most=MOST_FOR_A_BUG)
         else:
-            list(explored_with_interrupts(scenario, module, planted.interrupts))
+            list(explored_with_interrupts(scenario, modules, planted.interrupts))

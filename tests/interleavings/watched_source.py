@@ -1,15 +1,16 @@
-"""The login under a scheduler: the very code of `_source.py`, whose shared fields are points.
+"""The login under a scheduler: the very code of the package, whose shared fields are points.
 
-Whoever accesses a field that `_turn` guards is checked to have it. Where a field is read without it
-as well, the reads without and the writes are points: with it, nobody can come in between.
+Whoever accesses a field is checked to have `turn`, as far as that field needs it. What is read or
+written without it is a point: with it, nobody can come in between.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,121 +19,150 @@ import requests_tokenrefresh
 from requests_tokenrefresh import MemoryTokenStore, StoreLockTimeoutError, Token
 
 from . import scheduler
-from .scheduler import Lock, RLock, Touch
+from .scheduler import Lock, Touch
 
-SOURCE = Path(requests_tokenrefresh.__file__).with_name("_source.py")
+PACKAGE = Path(requests_tokenrefresh.__file__).parent
 
-# Accessed only with _turn.
-GUARDED = {
-    "_born",
-    "_failures",
-    "_issued",
-    "_look_at",
-    "_look_beside_at",
-    "_may_linger",
-    "_refused",
-    "_retry_at",
-}
-# Written only with _turn, and read without it, too.
-ALSO_READ_WITHOUT = {
-    "_early_from",
-    "_failure",
+# Each after those that it imports from; what they import from other files is the real one.
+FILES = (
+    "_evidence",
+    "_hand",
+    "_login",
+    "_backoff",
+    "_rules",
     "_flight",
-    "_over",
-    "_proven",
-    "_ready",
-    "_rejected",
-    "_seed",
-    "_token",
-    "_unsaved",
-    "_unsaved_ancestor",
-    "_was_stored",
-}
-# Written only by the leader of a flight, who need not have _turn.
-OF_THE_LEADER = {"_in_turn"}
+    "_asking",
+    "_keeping",
+    "_renewal",
+    "_telling",
+    "_getting",
+    "_source",
+)
 
-# The same of a flight.
-OF_FLIGHTS = {"done", "error", "token", "trial_ends"}
-OF_ITS_LEADER = {"ancestor", "brought"}
+# What may be done with a field without turn. Nothing: it is accessed only with it.
+NOTHING: frozenset[str] = frozenset()
+READ = frozenset({"read"})
+READ_AND_WRITE = frozenset({"read", "write"})  # only by the leader of a flight
+OF_FLIGHTS = {"login": READ}
+OF_A_FLIGHT = {
+    "pilot": NOTHING,
+    "opinions": NOTHING,
+    "repeats": NOTHING,
+    "patience": NOTHING,
+    "waiters": NOTHING,
+    "trial_ends": NOTHING,
+    "token": READ,
+    "landed": READ,
+    "brought": READ_AND_WRITE,
+    "follows": READ_AND_WRITE,
+    "shun": READ_AND_WRITE,
+}
+OF_KEEPING = {"in_turn": READ_AND_WRITE}
+
+Edit = tuple[str, str, str]
+"""A file, and what to replace in it by what."""
 
 
 class _Field:
-    """A field of an object that has a `_turn`, and a number as its `thing`: when it is made."""
+    """A field of an object that has a number as its `thing`: when it is made."""
+
+    def __init__(self, turn_of: Callable[[Any], Any], without_turn: frozenset[str]) -> None:
+        self._turn_of = turn_of
+        self._without_turn = without_turn
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, owner: Any, _type: type | None = None) -> Any:
-        if scheduler.here() is not None and "thing" in owner.__dict__:
-            self._touch(owner, "read")
+        self._touch(owner, "read")
         return owner.__dict__[self._name]
 
     def __set__(self, owner: Any, value: Any) -> None:
-        if scheduler.here() is not None and "thing" in owner.__dict__:
+        # To write what is there already is nothing that anybody could see.
+        if owner.__dict__.get(self._name, self) is not value:
             self._touch(owner, "write")
         owner.__dict__[self._name] = value
 
     def _touch(self, owner: Any, how: str) -> None:
-        scheduler.point(f"{how}s {self._name}", Touch(f"{owner.thing}.{self._name}", how))
-
-
-class _GuardedField(_Field):
-    def _touch(self, owner: Any, how: str) -> None:
-        assert owner._turn._is_owned(), f"{self._name}: {how} without _turn"
-
-
-class _AlsoReadWithout(_Field):
-    def _touch(self, owner: Any, how: str) -> None:
-        if how == "write":
-            assert owner._turn._is_owned(), f"{self._name}: written without _turn"
-        elif owner._turn._is_owned():
+        if scheduler.here() is None or "thing" not in owner.__dict__:
             return
-        super()._touch(owner, how)
+        free, has_turn = self._without_turn, self._turn_of(owner)._is_owned()
+        scheduler.must(has_turn or how in free, f"{self._name}: {how} without turn")
+        if not free and (how == "write" or self._name == "waiters"):  # which is changed in place
+            self._turn_of(owner).changes()
+        if free and (how == "write" or "write" in free or not has_turn):
+            scheduler.point(f"{how}s {self._name}", Touch(f"{owner.thing}.{self._name}", how))
 
 
-def load_source(*edits: tuple[str, str]) -> types.ModuleType:
-    """Return `_source.py` as a module of its own, under the scheduler.
+def load_source(*edits: Edit) -> dict[str, Any]:
+    """Return the files of a login, by their names, as modules of their own under the scheduler.
 
     Args:
-        edits: What to replace by what; each stands in the file exactly once.
+        edits: Of these files; what is replaced stands in its file exactly once.
     """
-    text = SOURCE.read_text()
-    for old, new in edits:
-        assert text.count(old) == 1, f"this stands {text.count(old)} times in _source.py: {old}"
+    real = {name: sys.modules[f"requests_tokenrefresh.{name}"] for name in FILES}
+    modules: dict[str, Any] = {}
+    try:
+        for name in FILES:
+            code = _compiled(name, tuple(edit for edit in edits if edit[0] == name))
+            modules[name] = _loaded(name, code)
+    finally:
+        for name, module in real.items():
+            sys.modules[f"requests_tokenrefresh.{name}"] = module
+    return modules
+
+
+@functools.cache
+def _compiled(name: str, edits: tuple[Edit, ...]) -> types.CodeType:
+    path = PACKAGE / f"{name}.py"
+    text = path.read_text()
+    for _, old, new in edits:
+        assert text.count(old) == 1, f"this stands {text.count(old)} times in {path.name}: {old}"
         text = text.replace(old, new)
-    name = "requests_tokenrefresh._source_under_schedule"
-    spec = importlib.util.spec_from_loader(name, loader=None, origin=str(SOURCE))
+    return compile(text, str(path), "exec")
+
+
+def _loaded(name: str, code: types.CodeType) -> types.ModuleType:
+    full_name = f"requests_tokenrefresh.{name}"
+    spec = importlib.util.spec_from_loader(full_name, loader=None, origin=code.co_filename)
     assert spec is not None
-    module = importlib.util.module_from_spec(spec)
+    module: Any = importlib.util.module_from_spec(spec)
     module.__package__ = "requests_tokenrefresh"
-    sys.modules[name] = module  # where dataclasses and typing look for what is in it
-    exec(compile(text, str(SOURCE), "exec"), vars(module))
-    del sys.modules[name]
-    module.threading = scheduler.as_threading  # type: ignore[attr-defined]
-    module._Flight = _watched_flight(module._Flight)  # type: ignore[attr-defined]
-    module.TokenSource = _watched_source(module.TokenSource)  # type: ignore[attr-defined]
-    return module
+    sys.modules[full_name] = module  # where those that come after it look for it
+    exec(code, vars(module))
+    if hasattr(module, "threading"):
+        module.threading = scheduler.as_threading
+    if name == "_flight":
+        module.Flight = _watched(module.Flight, lambda flight: flight.news._lock, OF_A_FLIGHT)
+        flights = _watched(module.Flights, lambda flights: flights.turn, OF_FLIGHTS)
+        module.Flights = _telling_of_changes(flights)
+    if name == "_keeping":
+        module.Keeping = _watched(module.Keeping, lambda keeping: keeping._flights.turn, OF_KEEPING)
+    return module  # type: ignore[no-any-return]
 
 
-def _watched_flight(flight: type) -> type:
-    def make(self: Any, *args: Any, turn: RLock, **options: Any) -> None:
-        flight.__init__(self, *args, turn=turn, **options)  # type: ignore[misc]
-        self.thing, self._turn = scheduler.thing(), turn
-
-    fields: dict[str, Any] = {name: _AlsoReadWithout() for name in OF_FLIGHTS}
-    fields |= {name: _Field() for name in OF_ITS_LEADER}
-    return type("_Flight", (flight,), {"__init__": make, **fields})
-
-
-def _watched_source(source: type) -> type:
+def _watched(
+    kind: type, turn_of: Callable[[Any], Any], without_turn: dict[str, frozenset[str]]
+) -> type:
     def make(self: Any, *args: Any, **options: Any) -> None:
-        source.__init__(self, *args, **options)  # type: ignore[misc]
+        kind.__init__(self, *args, **options)  # type: ignore[misc]
         self.thing = scheduler.thing()
 
-    fields: dict[str, Any] = {name: _GuardedField() for name in GUARDED}
-    fields |= {name: _AlsoReadWithout() for name in ALSO_READ_WITHOUT}
-    fields |= {name: _Field() for name in OF_THE_LEADER}
-    return type("TokenSource", (source,), {"__init__": make, **fields})
+    fields = {name: _Field(turn_of, allowed) for name, allowed in without_turn.items()}
+    return type(kind.__name__, (kind,), {"__init__": make, **fields})
+
+
+def _telling_of_changes(flights: type) -> type:
+    """Return *flights*, which call their `on_change`, if it is set, with the login before and after
+    each change, with turn."""
+
+    def become(self: Any, after: Any) -> None:
+        before = self.login
+        flights._become(self, after)  # type: ignore[attr-defined]
+        if self.on_change is not None and after is not before:
+            self.on_change(before, after)
+
+    return type("Flights", (flights,), {"_become": become, "on_change": None})
 
 
 class Store(MemoryTokenStore):
@@ -178,4 +208,4 @@ class Store(MemoryTokenStore):
             self._lock.release()
 
     def _point(self, label: str, how: str) -> None:
-        scheduler.point(label, Touch("store", how), waits=True)
+        scheduler.foreign_code(label, Touch("store", how))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from requests_tokenrefresh import Token
+from requests_tokenrefresh import RefreshTokenGrant, Token, TokenStore
 from tests.support.authlib_app import USER, AuthlibServer, Client
 from tests.support.servers import HTTPServer, Received, Reply, reset
 from tests.support.wsgi import answers_of
@@ -158,3 +158,11 @@ def unavailable(retry_after: int | None = None) -> Fault:
     """Return a fault: 503, with Retry-After unless it is None."""
     headers = [] if retry_after is None else [("Retry-After", str(retry_after))]
     return lambda _request: Reply(503, b"", headers)
+
+
+def rotate(site: LoginSite, store: TokenStore) -> None:
+    """Refresh what *store* holds, as a program does that knows no lock."""
+    grant = RefreshTokenGrant(
+        site.token_url, client_id=CLIENT.client_id, client_secret=CLIENT.client_secret
+    )
+    store.save(grant(store.load()))

@@ -28,6 +28,7 @@ from requests_tokenrefresh import (
     RedisTokenStore,
     RefreshTokenGrant,
     SQLTokenStore,
+    StoredPause,
     StoreLockLostError,
     Token,
     TokenRefreshAdapter,
@@ -386,11 +387,11 @@ class _WatchedStore:
     def ensure_can_save(self) -> None:
         self._store.ensure_can_save()
 
-    def load_pause(self) -> float | None:
+    def load_pause(self) -> StoredPause | None:
         return self._store.load_pause()
 
-    def save_pause(self, until: float | None) -> None:
-        self._store.save_pause(until)
+    def save_pause(self, pause: StoredPause | None) -> None:
+        self._store.save_pause(pause)
 
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:

@@ -91,6 +91,9 @@ def grants_are_refreshers(token: Token | None) -> None:
     ClientCredentialsGrant(TOKEN_URL, auth=lambda request: request)
     ClientCredentialsGrant(TOKEN_URL, auth=("reports", "secret"))  # type: ignore[arg-type]
     RefreshTokenGrant(TOKEN_URL, "reports")  # type: ignore[call-arg]  # by keyword only
+    RefreshTokenGrant(TOKEN_URL, refused={"account_locked", 410}, token_type="JWT")
+    RefreshTokenGrant(TOKEN_URL, refused=lambda response: response.status_code == 410)
+    RefreshTokenGrant(TOKEN_URL, refused=410)  # type: ignore[arg-type]
     RefreshTokenGrant(
         TOKEN_URL,
         token_endpoint_auth_method="private_key_jwt",  # type: ignore[arg-type]
@@ -119,6 +122,7 @@ def json_endpoints_are_refreshers(token: Token | None) -> None:
         insecure=True,
         clock=lambda: 0.0,
     )
+    JSONRefresh(API, refused=[401, "account_locked"], access_token_field="data.access")
     JSONRefresh(API, refresh_token_in="cookie")  # type: ignore[arg-type]
 
 

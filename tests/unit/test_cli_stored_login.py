@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from requests_tokenrefresh import FileTokenStore, Token
+from requests_tokenrefresh import FileTokenStore, StoredPause, Token
 from requests_tokenrefresh.cli.command import command
 from tests.support.cli_runner import cli_runner
 from tests.support.disks import disk
@@ -238,25 +238,28 @@ def test_a_token_that_is_still_good_needs_no_refresh_token_yet(path):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "failures", "words"),
     [
-        (-1.0, None),
-        (75.5, "the token endpoint is not asked for 1 min 15 s, for it has failed"),
-        (1e9, "the token endpoint is not asked for 1 h 0 min, for it has failed"),  # another clock
+        (-1.0, 1, None),
+        (75.5, 1, "1 min 15 s: the token endpoint has failed once, and is not asked sooner"),
+        (0.5, 7, "0 s: the token endpoint has failed 7 times, and is not asked sooner"),
+        (1e9, 2, "1 h 0 min: the token endpoint has failed 2 times, and is not asked sooner"),
     ],
 )
-def test_status_tells_of_a_pause(path, monkeypatch, seconds, words):
+def test_status_tells_of_a_pause_of_an_hour_at_most(path, monkeypatch, seconds, failures, words):
+    """It may have been told by another clock."""
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
-    FileTokenStore(stored(path)).save_pause(1_700_000_000.0 + seconds)
+    FileTokenStore(stored(path)).save_pause(StoredPause(1_700_000_000.0 + seconds, failures))
     result = run("status", "--store", path)
     assert result.exit_code == 0
     assert told(result).get("pause") == words
     facts = json.loads(run("status", "--json", "--store", path).stdout)
-    assert facts["pause"] == (None if seconds < 0 else min(seconds, 3600))
+    pause = {"seconds": min(seconds, 3600), "failures": failures}
+    assert facts["pause"] == (None if seconds < 0 else pause)
 
 
 def test_login_ends_a_pause(path):
-    FileTokenStore(stored(path)).save_pause(time.time() + 60)
+    FileTokenStore(stored(path)).save_pause(StoredPause(time.time() + 60, 1))
     assert run("login", "--store", path, stdin='{"access_token": "new"}').exit_code == 0
     assert FileTokenStore(path).load_pause() is None
 

@@ -17,7 +17,12 @@ import filelock
 import pytest
 
 import requests_tokenrefresh
-from requests_tokenrefresh import FileTokenStore, StoreUnavailableError, TokenStoreError
+from requests_tokenrefresh import (
+    FileTokenStore,
+    StoredPause,
+    StoreUnavailableError,
+    TokenStoreError,
+)
 from requests_tokenrefresh.stores import _file
 from tests.support.token_files import (
     NEW,
@@ -33,6 +38,7 @@ from tests.support.token_files import (
 )
 
 NOBODY = 65534
+PAUSE = StoredPause(1_700_000_000.125, 3)
 
 everything = pytest.mark.parametrize(
     "operation",
@@ -244,7 +250,7 @@ def test_a_file_that_is_not_private_keeps_its_group_and_mode(path, a_umask):
     with store.lock(0):
         store.ensure_can_save()
         store.save(NEW)
-        store.save_pause(1.0)
+        store.save_pause(PAUSE)
     pause = path.with_name("token.json.pause")
     assert [mode_of(file) for file in (path, pause)] == [0o660] * 2
     assert [file.stat().st_gid for file in (path, pause)] == [group] * 2
@@ -367,16 +373,18 @@ def test_a_mounted_file_that_is_taken_away_is_a_logout(mounted):
 def test_a_pause_is_a_file_of_its_own(store, path):
     store.save(OLD)
     before = identity(path)
-    store.save_pause(1_700_000_000.125)
+    store.save_pause(PAUSE)
     pause = path.with_name("token.json.pause")
-    assert pause.read_text() == "1700000000.125\n"
+    assert pause.read_text() == "1700000000.125 3\n"
     assert mode_of(pause) == 0o600
     assert identity(path) == before
     store.save_pause(None)
     assert names(path.parent) == ["token.json"]
 
 
-@pytest.mark.parametrize("content", [b"", b"soon", b"nan", b"inf", b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"soon 3", b"1", b"1 x", b"1 -1", b"1 2 3", b"nan 1", b"inf 1", b"\xff 1"]
+)
 def test_a_pause_that_is_no_moment_is_none(store, path, content):
     put(path.with_name("token.json.pause"), content)
     assert store.load_pause() is None
@@ -399,6 +407,6 @@ def test_what_a_killed_process_has_left_of_a_pause_is_removed(store, path):
     left = path.with_name(".token.json.pause.abcdefgh.tmp")
     put(left, b"")
     os.utime(left, (0, 0))
-    store.save_pause(1.0)
+    store.save_pause(PAUSE)
     assert stat.S_ISREG(path.with_name("token.json.pause").stat().st_mode)
     assert names(path.parent) == ["token.json.pause"]

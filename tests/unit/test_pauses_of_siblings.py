@@ -6,6 +6,7 @@ import pytest
 
 from requests_tokenrefresh import (
     RefreshFailedError,
+    StoredPause,
     StoreUnavailableError,
     Token,
     TokenSource,
@@ -18,21 +19,21 @@ class Able(Store):
     """A store with both.
 
     Attributes:
-        pause: The end of the pause that it keeps, in epoch seconds.
+        pause: The pause that it keeps.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.pause: float | None = None
+        self.pause: StoredPause | None = None
         self.checks = 0
 
-    def load_pause(self) -> float | None:
+    def load_pause(self) -> StoredPause | None:
         self._do("load_pause")
         return self.pause
 
-    def save_pause(self, until: float | None) -> None:
+    def save_pause(self, pause: StoredPause | None) -> None:
         self._do("save_pause")
-        self.pause = until
+        self.pause = pause
 
     def save(self, token: Token) -> None:
         super().save(token)
@@ -68,7 +69,7 @@ def test_one_asks_and_the_pause_is_for_all() -> None:
         with pytest.raises(RefreshFailedError) as caught:
             source.token()
         assert caught.value.retry_after == 3
-    assert (len(ours.calls), theirs.calls, store.pause) == (1, [], clock.now + 3)
+    assert (len(ours.calls), theirs.calls, store.pause) == (1, [], StoredPause(clock.now + 3, 1))
     clock.advance(3)
     assert other.token() == one.token() == Token("access-1", "refresh-1")
     assert (len(ours.calls), len(theirs.calls), store.pause) == (1, 1, None)
@@ -77,7 +78,7 @@ def test_one_asks_and_the_pause_is_for_all() -> None:
 def test_a_process_that_starts_anew_keeps_the_pause_as_well() -> None:
     refresher = Refresher()
     store, clock, (source,) = fleet(refresher)
-    store.pause = clock.now + 60
+    store.pause = StoredPause(clock.now + 60, 1)
     with pytest.raises(RefreshFailedError, match="not asked again yet"):
         source.token()
     assert refresher.calls == []
@@ -89,7 +90,30 @@ def test_a_backoff_is_shared_too() -> None:
         with pytest.raises(RefreshFailedError) as caught:
             source.token()
         assert caught.value.retry_after == 0.5
-    assert store.pause == clock.now + 0.5
+    assert store.pause == StoredPause(clock.now + 0.5, 1)
+
+
+def test_a_backoff_grows_for_all_also_for_those_that_have_not_failed_yet() -> None:
+    troubled = [Refresher(*[slow_down(None)] * 8) for _ in range(8)]
+    store, clock, sources = fleet(*troubled, luck=1.0)
+    for failures, seconds in enumerate([0.5, 1, 2, 4, 8, 16, 30, 30], start=1):
+        with pytest.raises(RefreshFailedError) as caught:
+            sources[failures - 1].token()
+        assert caught.value.retry_after == seconds
+        assert store.pause == StoredPause(clock.now + seconds, failures)
+        clock.advance(seconds)
+    assert sum(len(refresher.calls) for refresher in troubled) == 8
+
+
+def test_a_process_goes_on_from_its_own_failures_where_none_are_kept() -> None:
+    """The store has lost the pause."""
+    store, clock, (source,) = fleet(Refresher(slow_down(None), slow_down(None)), luck=1.0)
+    for seconds in (0.5, 1.0):
+        with pytest.raises(RefreshFailedError) as caught:
+            source.token()
+        assert caught.value.retry_after == seconds
+        clock.advance(seconds)
+        store.pause = None
 
 
 def test_jitter_is_drawn_once_and_not_by_those_who_are_told() -> None:
@@ -98,7 +122,7 @@ def test_jitter_is_drawn_once_and_not_by_those_who_are_told() -> None:
         with pytest.raises(RefreshFailedError) as caught:
             source.token()
         assert caught.value.retry_after == 11
-    assert store.pause == clock.now + 11
+    assert store.pause == StoredPause(clock.now + 11, 1)
 
 
 def test_a_pause_that_one_is_told_of_is_no_failure_and_ends_no_row_of_them() -> None:
@@ -127,7 +151,7 @@ def test_a_login_ends_the_pause() -> None:
 @pytest.mark.parametrize("ends_in", [3601, 7200, 1e12, float("inf")])
 def test_a_pause_of_more_than_an_hour_is_somebody_elses_clock(ends_in: float) -> None:
     store, clock, (source,) = fleet(Refresher())
-    store.pause = clock.now + ends_in
+    store.pause = StoredPause(clock.now + ends_in, 1)
     with pytest.raises(RefreshFailedError) as caught:
         source.token()
     assert caught.value.retry_after == 3600
@@ -136,7 +160,7 @@ def test_a_pause_of_more_than_an_hour_is_somebody_elses_clock(ends_in: float) ->
 @pytest.mark.parametrize("ends_in", [0, -1, -1e12, float("nan")])
 def test_a_pause_that_is_over_is_none(ends_in: float) -> None:
     store, clock, (source,) = fleet(Refresher())
-    store.pause = clock.now + ends_in
+    store.pause = StoredPause(clock.now + ends_in, 1)
     assert source.token().access_token == "access-1"
 
 

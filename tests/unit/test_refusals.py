@@ -175,6 +175,10 @@ FINAL: dict[str, Answer] = {
     "not found": (404, JSON, {"message": "Refresh token not found"}),
 }
 
+DEEP: dict[str, Any] = {"error": "invalid_grant"}
+for _ in range(100):
+    DEEP = {"error": DEEP}
+
 PASSING: dict[str, Answer] = {
     "a gateway's page": (401, "text/html", "<html><h1>Unauthorized</h1>"),
     "a gateway's page that has the word": (400, "text/html", "<p>error: invalid_grant</p>"),
@@ -217,6 +221,7 @@ PASSING: dict[str, Answer] = {
     "a success that is none": (200, JSON, {"access_token": ""}),
     "JSON, but no object": (200, JSON, []),
     "a code in a list": (400, JSON, {"error": ["invalid_grant"]}),
+    "a code in errors of errors": (400, JSON, DEEP),
     "a code as a field": (400, JSON, {"invalid_grant": True}),
     "a redirect": (302, JSON, {"error": "invalid_grant"}),
 }
