@@ -125,19 +125,6 @@ def test_jitter_is_drawn_once_and_not_by_those_who_are_told() -> None:
     assert store.pause == StoredPause(clock.now + 11, 1)
 
 
-def test_a_pause_that_one_is_told_of_is_no_failure_and_ends_no_row_of_them() -> None:
-    store, clock, (source,) = fleet(Refresher(*[slow_down(None)] * 4), luck=1.0)
-    waits = []
-    for told in (True, False, False, True, False):
-        store.pause = clock.now + 7 if told else None
-        with pytest.raises(RefreshFailedError) as caught:
-            source.token()
-        assert caught.value.retry_after is not None
-        waits.append(caught.value.retry_after)
-        clock.advance(caught.value.retry_after)
-    assert waits == [7, 0.5, 1, 7, 2]
-
-
 def test_a_login_ends_the_pause() -> None:
     ours, theirs = Refresher(slow_down(600)), Refresher()
     store, _clock, (one, other) = fleet(ours, theirs)
