@@ -353,11 +353,10 @@ class Flights:
 
     # -- Waiting ----------------------------------------------------------------------------------
 
-    def wait(self, flight: Flight, held: Held | None, deadline: float) -> bool:
+    def wait(self, flight: Flight, deadline: float) -> bool:
         """Wait until *flight* has landed, or calls this thread for an opinion.
 
         Args:
-            held: The 401 that it holds, if it does.
             deadline: In monotonic seconds.
 
         Returns:
@@ -368,7 +367,7 @@ class Flights:
         """
         here = threading.get_ident()
         with self.turn:
-            flight.waiters.setdefault(here, held)
+            flight.waiters.setdefault(here, None)
             # Hundreds of threads that wake at once fight for the interpreter, and that costs a
             # storm more than the refresh does. So few are woken, and whoever leaves wakes the next.
             try:

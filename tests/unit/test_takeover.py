@@ -246,8 +246,11 @@ def test_a_store_whose_lock_swallows_errors_strands_nobody() -> None:
             with suppress(Exception), super().lock(timeout):
                 yield
 
-    source = make_source(Refresher(RefreshFailedError("no")), store=Swallowing())
+    heard = Heard()
+    source = make_source(Refresher(RefreshFailedError("no")), store=Swallowing(), listeners=[heard])
     assert source.refresh(source.token()).access_token == "access-2"
+    outcomes = [event.outcome for event in heard.of(RefreshEnded)]  # type: ignore[attr-defined]
+    assert outcomes == ["transient", "refreshed"]
 
 
 def exit_code_of_a_fork(function: Callable[[], bool]) -> int:
