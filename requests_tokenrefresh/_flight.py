@@ -186,7 +186,11 @@ class Flights:
         self.login = after
         if flight is not None and after.flight is not flight:
             flight.landed = after
-            flight.news.notify(_FIRST_AWAKE)
+            try:
+                flight.news.notify(_FIRST_AWAKE)
+            except BaseException:  # an interrupt, which may have come before anybody was woken
+                flight.news.notify(_FIRST_AWAKE)
+                raise
 
     # -- Leading ----------------------------------------------------------------------------------
 
@@ -220,11 +224,8 @@ class Flights:
         return flight is not None and flight.token is None and flight.is_led_here()
 
     def publish(self, flight: Flight, hand: Hand, unsaved: Unsaved | None) -> tuple[Login, Login]:
-        """Let *flight* bring *hand*: on trial if its leader is to try it; else it lands.
-
-        Returns:
-            The login before and after.
-        """
+        """Let *flight* bring *hand*: on trial if its leader is to try it; else it lands. Return the
+        login before and after."""
         with self.turn:
             before, now = self.login, self.now()
             if before.flight is flight:
@@ -246,8 +247,7 @@ class Flights:
             if hand is None:
                 self._become(gave_way(self.login, flight, now))
             else:
-                after = brought(self.login, flight, hand, now, unsaved=flight.follows)
-                self._become(after)
+                self._become(brought(self.login, flight, hand, now, unsaved=flight.follows))
 
     @contextmanager
     def handing_over(self) -> Iterator[None]:
@@ -353,11 +353,10 @@ class Flights:
 
     # -- Waiting ----------------------------------------------------------------------------------
 
-    def wait(self, flight: Flight, held: Held | None, deadline: float) -> bool:
+    def wait(self, flight: Flight, deadline: float) -> bool:
         """Wait until *flight* has landed, or calls this thread for an opinion.
 
         Args:
-            held: The 401 that it holds, if it does.
             deadline: In monotonic seconds.
 
         Returns:
@@ -368,7 +367,7 @@ class Flights:
         """
         here = threading.get_ident()
         with self.turn:
-            flight.waiters.setdefault(here, held)
+            flight.waiters.setdefault(here, None)
             # Hundreds of threads that wake at once fight for the interpreter, and that costs a
             # storm more than the refresh does. So few are woken, and whoever leaves wakes the next.
             try:

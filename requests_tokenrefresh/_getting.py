@@ -108,7 +108,7 @@ class Getting:
             return False
         if ends is not None and after.flight is not None and before.flight is after.flight:
             # Others are asked now; if they refuse it too, all fail together.
-            self.wait(after.flight, None, self._monotonic() + self._wait_timeout)
+            self.wait(after.flight, self._monotonic() + self._wait_timeout)
             if self._flights.login.over is not None:
                 return False
         self._telling.passes_on(held.resource, step.why)
@@ -131,7 +131,7 @@ class Getting:
                 if flight is not None and step.then in (LEAD, LEAD_EARLY):
                     self._lead(flight)
                 if flight is not None and step.then is WAIT:
-                    landed = self.wait(flight, held, deadline)
+                    landed = self.wait(flight, deadline)
                     if not landed:
                         return flight.token
             self._telling.announce(before, login)
@@ -187,7 +187,7 @@ class Getting:
         if flight.interrupt is not None:
             raise flight.interrupt
 
-    def wait(self, flight: Flight, held: Held | None, deadline: float) -> bool:
+    def wait(self, flight: Flight, deadline: float) -> bool:
         """Wait for *flight*; see `Flights.wait`."""
         if flight.token is None and flight.is_led_here():
             raise RefreshFailedError(
@@ -197,14 +197,14 @@ class Getting:
         started = self._monotonic()
         self._telling.tell(WaitStarted)
         try:
-            return self._flights.wait(flight, held, deadline)
+            return self._flights.wait(flight, deadline)
         finally:
             self._telling.tell(WaitEnded, seconds=self._monotonic() - started)
 
     def _fail(self, login: Login, error: TokenRefreshError | None) -> NoReturn:
         """Raise this thread's own copy: one object would collect everybody's traceback."""
         pause = login.pause
-        error = error or login.over or (pause.error if pause else None)
+        error = error or login.over or (pause and pause.error)
         assert error is not None  # noqa: S101 - nobody fails without a reason
         own = copy.copy(error)
         if pause is not None and isinstance(own, RefreshFailedError):

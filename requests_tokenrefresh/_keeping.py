@@ -97,8 +97,7 @@ class Keeping:
         lasts = kept.until > now.wall  # which no NaN is
         seconds = min(kept.until - now.wall, LONGEST_SAID) if lasts else 0.0
         resting = RefreshFailedError(
-            "the token endpoint failed another process with this login, and is not asked again yet",
-            retry_after=seconds,
+            "the token endpoint failed another process with this login, and is not asked again yet"
         )
         return Pause(resting, kept.failures, now.steady + seconds)
 

@@ -32,7 +32,6 @@ from ._login import (
     Unsaved,
     awaits_login,
     failed,
-    gave_way,
     refused,
     refused_early,
     took,
@@ -81,7 +80,10 @@ class Renewal:
         self._asking = Asking(flights, take)
 
     def fly(self, flight: Flight) -> str:
-        """Bring a new token, or land without one; return the outcome (`events.RefreshEnded`)."""
+        """Bring a new token, or land without one; return the outcome (`events.RefreshEnded`).
+
+        Where that is "skipped", it is left to whoever called this to end the flight.
+        """
         began = self._flights.now()
         outcome = "transient"
         try:
@@ -109,8 +111,6 @@ class Renewal:
                 outcome = "adopted"
             else:
                 outcome = self._fail(flight, told(error), outcome, began)
-        if outcome == "skipped":
-            self._flights.change(lambda login, now: gave_way(login, flight, now))
         return outcome
 
     # -- A token from the store, or from the issuer -----------------------------------------------

@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 from ._errors import TokenRefreshError
 from ._evidence import Asker, Evidence, Resource
 from ._hand import DOUBTED, NONE, ON_TRIAL, PROVEN, REJECTED, UNTRIED, Hand, Now, Standing
-from ._login import Login, Pause, changed, due, ran_out
+from ._login import Login, Pause, changed, ran_out
 from ._token import Token, of_another_person
 
 
@@ -195,7 +195,7 @@ def decide(
             return after, Step(OWN, ANOTHER_PERSON)
         if on_trial and login.standing is ON_TRIAL:
             return login, Step(GO)
-        return _resolved(login, WANTED, held, now)
+        return _resolved(login, WANTED, None, now)
     replayed = answers_a_replay(held, hand)
     return _resolved(login, REPLAY_ANSWERED_401 if replayed else ANSWERED_401, held, now)
 
@@ -291,8 +291,8 @@ def _after_the_end(login: Login, held: Held | None, now: Now) -> tuple[Login, St
 
 def _row(login: Login, what: What, held: Held | None, now: Now) -> Row | None:
     resource, can_ask = (None, False) if held is None else (held.resource, held.can_ask)
-    # Where there is no hand, no row has a condition.
-    case = Case(login, cast("Hand", login.hand), resource, can_ask, now)
+    hand = cast("Hand", login.hand)  # where there is none, no row has a condition
+    case = Case(login, hand, resource, can_ask, now)
     for row in TABLE:
         counts = row.what is what and login.standing in row.standings
         if counts and all(FACTS[name](case) for name in row.when):
@@ -327,7 +327,7 @@ def _look(login: Login, now: Now) -> tuple[Login, Step]:
         return _after_the_pause(login, now), Step(GO)
     if login.flight is None and (login.unsaved is not None or login.is_in_early_window(now)):
         return login, Step(LEAD_EARLY)
-    return changed(login, look_at=min(due(hand, None, now), hand.good_until)), Step(GO)
+    return changed(login, look_at=min(hand.early_from, hand.good_until)), Step(GO)
 
 
 def _after_the_pause(login: Login, now: Now) -> Login:
@@ -337,9 +337,7 @@ def _after_the_pause(login: Login, now: Now) -> Login:
 
 def _moved(login: Login, row: Row, held: Held, now: Now) -> Login:
     """Return what *row* makes of the login."""
-    hand = login.hand
-    if hand is None or held.token is not hand.token:
-        return login  # no row for another token changes anything
+    hand = cast("Hand", login.hand)  # whose token is held
     standing = row.becomes or hand.standing
     evidence = _learned(login.evidence, hand, row, held, now)
     if hand.standing is not PROVEN and row.what is ACCEPTED:

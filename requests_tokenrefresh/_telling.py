@@ -11,6 +11,7 @@ from typing import Any
 from ._evidence import Resource
 from ._login import Login
 from ._rules import NEW_TOO
+from ._token import Token, of_another_person
 from .events import Event, Listener, LoggedIn, LoggedOut
 
 _log = logging.getLogger("requests_tokenrefresh")
@@ -47,7 +48,7 @@ class Telling:
     def announce(self, before: Login, after: Login) -> None:
         """Tell that a login has begun or ended between the two, if it has."""
         if after.number != before.number:
-            if before.hand is not None and after.unsaved is None:
+            if after.unsaved is None and _are_two_persons(before.token, after.token):
                 _log.info(
                     "another person has logged in: requests go out as that one from now on, and "
                     "those that were sent before are not sent again"
@@ -82,3 +83,7 @@ class Telling:
             while len(self._explained) > _MOST_REMEMBERED:
                 self._explained.popitem(last=False)
         return True
+
+
+def _are_two_persons(before: Token | None, after: Token | None) -> bool:
+    return before is not None and after is not None and of_another_person(before, after)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterable
 from concurrent import futures
 from io import BytesIO
@@ -33,6 +34,11 @@ else:
 _PIECE = 16 * 1024  # bytes
 
 
+# Seconds after which a lost answer is not asked for again: a process that was stopped meanwhile may
+# have lost its turn, and another may have used the refresh token since.
+_LATE = 0.5
+
+
 class ReplyTooLargeError(requests.RequestException):
     """The reply is larger than what was agreed to read."""
 
@@ -46,7 +52,8 @@ class OneExchange(Session):
 
     Args:
         repeats: Whether it asks once more, at once, if nobody could be reached or the connection
-            broke: the answer is lost then, and whoever comes next would ask the same.
+            broke within half a second: the answer is lost then, and whoever comes next would ask
+            the same.
         deadline: Seconds for all of it, from authentication to the last byte of the reply.
         max_reply_bytes: How large a reply may be, both as it travels and decompressed.
 
@@ -131,10 +138,12 @@ class OneExchange(Session):
             answer.set_exception(error)
 
     def _answered(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> requests.Response:
+        asked_at = time.monotonic()
         try:
             return super().request(*args, **kwargs)
         except Exception as error:
-            if not self._repeats or self._line.is_cut or not is_lost(error):
+            late = time.monotonic() - asked_at > _LATE
+            if not self._repeats or late or self._line.is_cut or not is_lost(error):
                 raise
         return super().request(*args, **kwargs)
 

@@ -79,8 +79,9 @@ def test_32_threads_outlive_tokens_of_three_seconds(serve: Callable[..., Site]) 
     endings = drive_until(source, site.data, lambda: len(renewals.tokens) > 2, seconds=20)
     assert set(endings) == {200}
     assert site.refresh_requests() == len(renewals.asked_at) >= 2
-    # None was spent on a token that had not come to its end: to its last fifth, see `early`.
-    assert max(renewals.rests_of_life()) <= 0.2
+    # None was spent on a token that had not come to its end: to its last fifth, see `early`, or to
+    # a 401 in its last second, of which a JWT does not tell the parts.
+    assert max(renewals.rests_of_life()) <= 1 / 3
 
 
 def test_one_refresh_token_used_by_two_ends_the_login_for_all(serve: Callable[..., Site]) -> None:

@@ -24,11 +24,11 @@ from .scheduler import Scheduler
 from .watched_source import load_source
 
 ALL = "ALL_SCHEDULES" in os.environ
-MOST = 150_000 if ALL else 100
-MOST_A_PLACE = 10_000 if ALL else 20
+MOST = 150_000 if ALL else 80
+MOST_A_PLACE = 10_000 if ALL else 16
 MOST_FOR_A_BUG, MOST_A_PLACE_FOR_A_BUG = 2_000, 100
 # Where these are not all, so many more, in as many places.
-MORE, PLACES = (100_000, 1_000) if ALL else (40, 8)
+MORE, PLACES = (100_000, 1_000) if ALL else (24, 8)
 SOURCE = load_source()
 
 

@@ -54,6 +54,8 @@ class Flight:
         self.refused_whatever_is_stored = False
         self.brought: Token | None = None
         self.follows = None  # what that takes the place of in the store
+        self.failures = 0  # in a row, before this one, of all who share the store
+        self.told_to_wait: float | None = None  # by what another process has left in the store
         self.landed: str | None = None  # with a token, and how that was had
 
     def fly(self) -> ExpectedError | None:
@@ -81,7 +83,12 @@ class Flight:
             with suppress(ExpectedError):
                 if self._glance():
                     return "adopted", None
-            return self._fails("transient", error, self._delay_after(error))
+            delay = self._delay_after(error)
+            if error.kind is RefreshFailedError and not self._is_displaced():
+                self.login.failures = self.failures
+            if self.told_to_wait is not None:
+                return self._fails("transient", error, self.told_to_wait, counts=False)
+            return self._fails("transient", error, delay)
 
     # -- Where a token comes from -----------------------------------------------------------------
 
@@ -120,7 +127,12 @@ class Flight:
         if self.early and self.world.wall < login.early_from:
             return "skipped"  # it was there to save the token in hand
         follows = self._stored_before(basis)
-        token, how = self._renew(basis)
+        self._may_ask()
+        try:
+            token, how = self._renew(basis)
+        except ExpectedError as error:
+            self._tells_of(error)
+            raise
         if how == "adopted":
             return self._adopt(token)
         self.brought, self.follows = token, None if how == "logged_in" else follows
@@ -213,6 +225,21 @@ class Flight:
             login.seed, login.look_beside_at = None, float("-inf")
             self._shun()
             return self._ask(None, "login"), "logged_in"
+
+    def _may_ask(self) -> None:
+        """Another process may have been told to wait: nobody asks, and nothing has failed here."""
+        self.failures = self.login.failures
+        if self.world.pause is None:
+            return
+        until, self.failures = self.world.pause
+        if until > self.world.wall:
+            self.told_to_wait = min(until - self.world.wall, 3600)
+            raise ExpectedError(RefreshFailedError)
+
+    def _tells_of(self, error: ExpectedError) -> None:
+        if error.kind is RefreshFailedError and self.world.keeps_pause:
+            ends = self.world.monotonic + self._delay_after(error)
+            self.world.pause = self.world.wall + ends - self.world.monotonic, self.failures + 1
 
     def _ask(self, basis: Token | None, how: str) -> Token:
         asked_at = self.world.wall
@@ -333,7 +360,11 @@ class Flight:
         login, emptied = self.login, error.reason == "logged_out_elsewhere"
         if error.reason == "no_token" and self.before is None:
             # Nobody has logged in yet, here; the store may know more in a second.
-            return self._fails("permanent", error, 1.0 if self.world.shared else 0.0, counts=False)
+            spared = 1.0 if self.world.shared else 0.0
+            failed = self._fails("permanent", error, spared, counts=False)
+            if not self._is_displaced():
+                login.look_beside_at = login.pause_ends
+            return failed
         if not emptied and login.rules.unattended != "nobody":
             # Nobody is there to log in: it heals by itself, or not.
             return self._fails("transient", error, min(300, 2.0**login.failures))
@@ -351,7 +382,8 @@ class Flight:
     def _delay_after(self, error: ExpectedError) -> float:
         if error.retry_after is not None:  # with jitter on top, and an hour at most without
             return min(3600, error.retry_after) * (1 + 0.1 * self.world.luck)
-        return min(30, 0.5 * 2**self.login.failures) * self.world.luck
+        failures = self.failures if error.kind is RefreshFailedError else self.login.failures
+        return min(30, 0.5 * 2**failures) * self.world.luck
 
     def _fails(
         self, outcome: str, error: ExpectedError, delay: float, *, counts: bool = True
@@ -362,8 +394,6 @@ class Flight:
             return "discarded", None
         login.failures += counts
         login.failure, login.pause_ends = error, now + delay
-        if not counts:
-            login.look_beside_at = login.pause_ends
         if login.current is not None:
             took = now - self.began
             login.look_at = self.world.wall + max(login.pause_ends - now, 10 * took)

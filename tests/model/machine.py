@@ -33,7 +33,7 @@ from requests_tokenrefresh import (
 from tests.model.endpoint import KINDS, access_token, meaning, person_of, reply
 from tests.model.login import Login
 from tests.model.process import BEHAVIOURS, Process
-from tests.model.words import Resource, Rules
+from tests.model.words import Resource, Rules, Standing
 from tests.model.world import Answer, ExpectedError, World
 from tests.support.logins import ORIGIN, Clock
 from tests.support.troubled_store import Store, Troubled, TroubledFile
@@ -99,6 +99,16 @@ STEPS = st.lists(
     min_size=1,
     max_size=3,
 )
+TAKES_IT, TAKES_NONE = BEHAVIOURS["takes it"], BEHAVIOURS["takes none"]
+# What takes many of the same kind to come about.
+SCENES = [
+    [("/data", TAKES_IT), ("another", TAKES_NONE)],  # a crawl beside healthy requests
+    [("/data", TAKES_IT), ("/data", TAKES_NONE)],  # a server that changes its mind
+    [("/data", TAKES_IT), ("/other", TAKES_NONE)],  # a page that one may not see
+    [("/data", TAKES_NONE)],  # a server that takes nothing
+    [("/data", BEHAVIOURS["takes the next one"])],
+    [("/data", TAKES_IT), ("/other", BEHAVIOURS["was sent what cannot be sent again"])],
+]
 WORDS = st.sampled_from(["a 401", "a 401 to a replay", "yes", "yes to a replay", "nothing", "old"])
 
 
@@ -136,7 +146,7 @@ class LoginMachine(RuleBasedStateMachine):
         kept = data.draw(self.stores)
         self.shared = kept != "its own"
         self.stores_of = self.open_stores(kept)
-        self.world = World(self.shared, luck, self.answer, person_of)
+        self.world = World(self.shared, luck, self.answer, person_of, kept == "a file")
         seed = None if lifetime == "no token" else self.new_token(lifetime, person)
         # Only one starts with a token: another that did so later, after a logout, could not know.
         seeds = [seed, *[None] * (self.count - 1)]
@@ -256,7 +266,9 @@ class LoginMachine(RuleBasedStateMachine):
     def time_goes_by(self, process: Process, which: int, nudge: float) -> None:
         """Until something is due, or a little before or after."""
         moments = process.model.moments()
-        seconds = moments[which % len(moments)] + nudge if moments else 1.0
+        self.let_pass(moments[which % len(moments)] + nudge if moments else 1.0)
+
+    def let_pass(self, seconds: float) -> None:
         for side in (self, self.world):
             side.pass_time(max(0.0, seconds))
 
@@ -270,6 +282,11 @@ class LoginMachine(RuleBasedStateMachine):
         answers=NEXT,
         usual=USUAL,
     )
+    def some_requests(
+        self, which: int, steps: Any, times: int, due: int | None, answers: list[Any], usual: str
+    ) -> None:
+        self.requests(which, steps, times, due, answers, usual)
+
     def requests(
         self, which: int, steps: Any, times: int, due: int | None, answers: list[Any], usual: str
     ) -> None:
@@ -280,6 +297,49 @@ class LoginMachine(RuleBasedStateMachine):
                 process.request(self.resource(path), behaviour)
             if due is not None:
                 self.time_goes_by(process, due, 0.0)
+
+    @rule(
+        which=NUMBERS,
+        steps=st.sampled_from(SCENES),
+        times=st.integers(1, 12),
+        due=st.none() | st.none() | NUMBERS,
+    )
+    def the_same_again_and_again(self, which: int, steps: Any, times: int, due: int | None) -> None:
+        """The issuer is well meanwhile."""
+        self.requests(which, steps, times, due, [], "for an hour")
+
+    @rule(
+        which=NUMBERS,
+        early=st.booleans(),
+        nudge=st.sampled_from([0.0, -0.125, 0.125]),
+        answer=st.tuples(st.sampled_from(KINDS), st.just(None) | st.just("time passes")),
+        number=st.integers(0, 2),
+        due=st.lists(st.integers(0, 3), max_size=3),
+    )
+    def the_last_minutes(
+        self, which: int, early: bool, nudge: float, answer: Any, number: int, due: list[int]
+    ) -> None:
+        """Of a token that expires, and a late 401, whatever the issuer does."""
+        process = self.process(which)
+        token = process.model.current
+        if token is None or token.expires_at is None:
+            process.login(self.new_token(3600.0, None))
+            token = process.model.current
+        if process.model.standing is not Standing.UNTRIED:
+            process.request(self.resource("/data"), BEHAVIOURS["takes the next one"])
+        token = process.model.current
+        if token is None or token.expires_at is None:
+            return
+        ends = process.model.early_from if early else process.model.good_until(token)
+        self.let_pass(ends - self.world.wall + nudge)
+        self.issuer_will([answer], answer[0])
+        process.request(self.resource("/data"), TAKES_IT)
+        for moment in due:
+            if process.tokens:
+                pair = process.tokens[-1 - number % len(process.tokens)]
+                process.answered_401(pair, self.resource("/other"))
+            process.request(self.resource("/data"), TAKES_IT)
+            self.time_goes_by(process, moment, 0.0)
 
     @rule(
         which=NUMBERS,
@@ -297,8 +357,7 @@ class LoginMachine(RuleBasedStateMachine):
             return
         pair, resource = process.tokens[-1 - number % len(process.tokens)], self.resource(path)
         if word == "a 401":
-            if not process.is_own(pair, resource):
-                process.reject(pair, resource)
+            process.answered_401(pair, resource)
         elif word == "a 401 to a replay":
             if not process.refuse(pair, resource):
                 process.reject(pair, resource, replayed=True)
@@ -352,6 +411,8 @@ class LoginMachine(RuleBasedStateMachine):
     @invariant()
     def the_store_holds_the_same(self) -> None:
         assert super(Troubled, self.stores_of[0]).load() == self.world.stored
+        if self.world.keeps_pause:
+            assert self.stores_of[0].load_pause() == self.world.pause
 
     @invariant()
     def a_source_and_its_model_look_the_same(self) -> None:

@@ -119,6 +119,11 @@ class Process:
             if self.refuse(pair, resource):
                 return
 
+    def answered_401(self, pair: Pair, resource: Resource) -> None:
+        """A request of any time before gets its answer now."""
+        if not self.is_own(pair, resource):
+            self.reject(pair, resource)
+
     def refresh(self, pair: Pair) -> None:
         self._token_of(self._about(pair, self.source.refresh, self.model.refresh), pair)
 

@@ -61,6 +61,8 @@ class World:
         luck: What the dice always show.
         answer: Asks the issuer: for whom, how (``"refresh"`` or ``"login"``), and with what.
         person: Tells whose an access token is; None: nobody can know.
+        keeps_pause: Whether the store keeps `pause`: until when, by the wall, nobody is to ask the
+            issuer, and how often in a row that has failed.
         stored: What the store holds.
         trouble: What its ``load``, ``save``, ``clear``, ``lock`` and ``unlock`` fail with.
         next_save: What happens before the next ``save`` does anything, once.
@@ -70,9 +72,11 @@ class World:
     luck: float
     answer: Callable[[Any, str, Token | None], Answer]
     person: Callable[[str], str | None]
+    keeps_pause: bool = False
     wall: float = START
     monotonic: float = START
     stored: Token | None = None
+    pause: tuple[float, int] | None = None
     trouble: dict[str, type[Exception]] = field(default_factory=dict)
     next_save: Callable[[], None] | None = None
 
@@ -87,11 +91,11 @@ class World:
         if happens is not None:
             happens()
         self.may_fail("save")
-        self.stored = token
+        self.overwrite(token)
 
     def clear(self) -> None:
         self.may_fail("clear")
-        self.stored = None
+        self.overwrite(None)
 
     def may_fail(self, what: str) -> None:
         kind = self.trouble.get(what)
@@ -101,8 +105,8 @@ class World:
     # -- What happens to it -----------------------------------------------------------------------
 
     def overwrite(self, token: Token | None) -> None:
-        """Another program writes, who knows nothing of the lock."""
-        self.stored = token
+        """Whoever it is that writes, even if he knows nothing of the lock, ends the pause."""
+        self.stored, self.pause = token, None
 
     def before_save(self, happens: Callable[[], None] | None) -> None:
         self.next_save = happens

@@ -448,6 +448,21 @@ def test_a_waiter_waits_at_most_wait_timeout() -> None:
     assert leader.outcomes()[0].result().access_token == "access-1"
 
 
+def test_rather_than_time_out_a_waiter_gets_the_last_seconds_of_a_token_that_lives() -> None:
+    clock, refresher = Clock(), Refresher()
+    source = make_source(refresher, clock=clock, wait_timeout=0.05, monotonic=time.monotonic)
+    clock.advance(3595)  # it counts as expired, and lives
+    refresher.gate.clear()
+    leader = start_together(1, source.token)
+    assert refresher.started.wait(5)
+    assert source.token().access_token == "access-0"
+    clock.advance(5)
+    with pytest.raises(requests.Timeout):
+        source.token()
+    refresher.gate.set()
+    assert leader.outcomes()[0].result().access_token == "access-1"
+
+
 # -- errors of a refresher's own ---------------------------------------------------------------
 
 

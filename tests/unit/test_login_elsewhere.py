@@ -270,3 +270,18 @@ def test_a_401_of_one_person_is_not_answered_by_another_who_has_logged_in_elsewh
     assert "ready" in repr(source)
     assert len(heard.of(LoggedIn)) == 2
     assert source.refuse(old, DATA)
+
+
+def test_who_logs_in_beside_the_last_token_is_no_other_person(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The issuer has refused an early refresh, and the same person has logged in elsewhere."""
+    clock, store, heard = Clock(), Store(), Heard()
+    source = make_source(Refresher(INVALID_GRANT), store=store, clock=clock, listeners=[heard])
+    clock.advance(3580)
+    last = source.token()
+    store.save(siblings(lifetime=7200))
+    with caplog.at_level("INFO", "requests_tokenrefresh"):
+        assert source.reject(last, DATA) == siblings(lifetime=7200)
+    assert len(heard.of(LoggedIn)) == 2
+    assert "another person" not in caplog.text

@@ -98,6 +98,26 @@ def test_who_waits_with_a_401_of_another_resource_is_asked_first() -> None:
     assert stage.asked == [OTHER]
 
 
+def test_who_was_refused_gets_its_401_without_waiting_for_the_others() -> None:
+    stage, asked, gate = Stage(), threading.Event(), threading.Event()
+
+    def visit() -> None:
+        token = stage.source.reject(stage.old, OTHER)
+        asked.set()
+        assert gate.wait(10)
+        assert token is not None
+        stage.source.accept(token, OTHER, replay=True)
+
+    other = start_together(1, visit)
+    wait_for_waiters(stage.source, 1)
+    assert stage.source.refuse(stage.new, DATA) is True
+    assert asked.wait(5)
+    assert stage.source.on_trial(stage.new)
+    gate.set()
+    other.outcomes()[0].result()
+    assert is_proven(stage.source, stage.new)
+
+
 def test_another_request_for_the_same_resource_is_asked_if_there_is_no_other() -> None:
     """One of three nodes behind it may be ill."""
     stage = Stage(DATA, None, allow=(DATA,))

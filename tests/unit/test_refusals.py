@@ -6,6 +6,8 @@ import copy
 import functools
 import json
 import pickle
+from datetime import datetime, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -26,7 +28,7 @@ from requests_tokenrefresh import (
 from requests_tokenrefresh.refreshers._dialects import DIALECTS, Dialect, says
 from requests_tokenrefresh.refreshers._said import said_in
 from tests.support.examples import few
-from tests.support.logins import Refresher, make_source
+from tests.support.logins import START, Refresher, make_source
 
 URL = "https://auth.example.com/oauth/token"
 REFRESH_TOKEN = "rt-5f2d9c1b7a3e"
@@ -565,6 +567,75 @@ def test_what_it_returns_is_not_quoted() -> None:
         source.refresh(source.token())
     assert str(caught.value) == "the token endpoint refused the login (invalid_grant); log in again"
     assert (caught.value.code, caught.value.status) == ("invalid_grant", None)
+
+
+def test_a_code_that_may_be_secret_is_not_quoted_either() -> None:
+    source = make_source(Refresher({"ok": False, "error": "invalid_refresh_token"}))
+    with pytest.raises(LoginRequiredError) as caught:
+        source.refresh(source.token())
+    assert str(caught.value) == "the token endpoint refused the login; log in again"
+    assert caught.value.code is None
+
+
+class AuthlibsError(Exception):
+    """`authlib.integrations.base_client.OAuthError`."""
+
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__()
+        self.error = error
+        self.description = description
+
+
+@pytest.mark.parametrize(
+    ("error", "description", "ends"),
+    [
+        ("invalid_grant", "", True),
+        ("invalid_request", "The refresh token is invalid.", True),
+        ("invalid_request", "Missing parameter: client_id", False),
+        ("invalid_client", "The refresh token is invalid.", False),
+    ],
+)
+def test_the_errors_of_other_libraries_are_read_whole(
+    error: str, description: str, ends: bool
+) -> None:
+    source = make_source(Refresher(AuthlibsError(error, description)))
+    with pytest.raises(TokenRefreshError) as caught:
+        source.refresh(source.token())
+    assert isinstance(caught.value, LoginRequiredError if ends else RefreshFailedError)
+
+
+@pytest.mark.parametrize("secret", [OLD.access_token, REFRESH_TOKEN])
+def test_the_token_is_a_secret_although_the_request_does_not_show_it(secret: str) -> None:
+    """It may have been sent by a request before, or encrypted."""
+
+    def refresh(token: Token | None) -> None:
+        requests.post(URL, timeout=5).raise_for_status()
+
+    error = outcome(refresh, (503, JSON, {"message": f"what is {secret}?"}))
+    assert isinstance(error, RefreshFailedError)
+    assert error.said == "not shown: it repeats a secret"
+
+
+def test_so_is_what_an_earlier_request_of_a_redirect_has_sent() -> None:
+    def refresh(token: Token | None) -> None:
+        requests.post(URL, {"password": "pw-91c2e7"}, timeout=5).raise_for_status()
+
+    source = make_source(refresh, logged_in=False, token=OLD)
+    elsewhere = "https://auth.example.com/elsewhere"
+    with responses.RequestsMock() as web:
+        web.post(URL, status=302, headers={"Location": elsewhere})
+        web.get(elsewhere, status=500, json={"message": "no pw-91c2e7"})
+        with pytest.raises(RefreshFailedError) as caught:
+            source.refresh(source.token())
+    assert caught.value.said == "not shown: it repeats a secret"
+
+
+def test_a_date_in_retry_after_counts_for_a_function_too() -> None:
+    at = format_datetime(datetime.fromtimestamp(START + 90, timezone.utc), usegmt=True)
+    error = outcome(own_function, (503, "", ""), **{"Retry-After": at})
+    assert isinstance(error, RefreshFailedError)
+    assert error.retry_after is not None
+    assert 90 <= error.retry_after <= 99
 
 
 def test_a_path_is_not_told_of_another_url() -> None:

@@ -67,8 +67,10 @@ from requests_tokenrefresh._rules import (
     Held,
     Then,
     What,
+    answers_a_replay,
     came_of,
     decide,
+    is_in_need,
     judged,
     who_asks,
 )
@@ -157,10 +159,15 @@ def test_who_is_on_trial_sends_the_token_on_trial() -> None:
     assert decide(login(ON_TRIAL), None, NOW, on_trial=True)[1].then is GO
 
 
-@pytest.mark.parametrize("facts", [("look",), ("look", "pause"), ("expired", "pause")])
-def test_who_has_looked_lets_the_others_go_on_without_looking(facts: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("facts", "seconds"), [(("look",), 100), (("look", "pause"), 7), (("expired", "pause"), 7)]
+)
+def test_who_has_looked_lets_the_others_go_on_without_looking(
+    facts: tuple[str, ...], seconds: float
+) -> None:
+    """Until the early window opens, or the pause ends."""
     after, _ = decide(login(PROVEN, *facts), None, NOW)
-    assert NOW.wall < after.look_at <= NOW.wall + 200
+    assert after.look_at == NOW.wall + seconds
     assert after.until == after.look_at
 
 
@@ -179,6 +186,26 @@ def test_a_401_to_another_persons_token_is_its_callers() -> None:
     assert decide(before, Held(alice, DATA), NOW)[1] == (OWN, ANOTHER_PERSON)
     assert decide(before, Held(alice, None), NOW)[1].then is GO  # refresh() wants what there is
     assert decide(before, Held(Token(jwt({"sub": "bob", "n": 2})), DATA), NOW)[1].then is GO
+
+
+def test_another_persons_trial_goes_on_if_somebody_else_is_on_it() -> None:
+    alice, bob = (Token(jwt({"sub": name})) for name in ("alice", "bob"))
+    before = login(ON_TRIAL)
+    assert before.hand is not None
+    before = changed(before, hand=before.hand._replace(token=bob))
+    assert decide(before, Held(alice, DATA), NOW) == (before, (OWN, ANOTHER_PERSON))
+    after, _ = decide(before, Held(alice, DATA), NOW, on_trial=True)
+    assert (after.standing, after.flight) == (UNTRIED, None)
+
+
+@pytest.mark.parametrize("standing", [ON_TRIAL, UNTRIED])
+def test_only_an_answer_to_the_token_in_hand_answers_a_replay_with_it(standing: Standing) -> None:
+    before = login(standing)
+    assert answers_a_replay(held(before, replay=True), before.hand)
+    assert answers_a_replay(held(before), before.hand) is (standing is ON_TRIAL)
+    assert not answers_a_replay(Held(Token("older"), DATA, True), before.hand)
+    assert not answers_a_replay(held(before, replay=True)._replace(resource=None), before.hand)
+    assert not answers_a_replay(held(before, replay=True), None)
 
 
 # -- It was answered 401 -------------------------------------------------------------------------
@@ -235,12 +262,17 @@ def test_what_a_401_means(
         after, step = decide(before, held(before, replay=replay), NOW)
         assert (standing, after.standing, step.then) == (standing, becomes or standing, then)
         assert step.why == why
+        assert after.hand is not None
+        assert after.hand.refused_by == ((DATA,) if replay and standing is not PROVEN else ())
+        if standing is not PROVEN:  # nobody vouches for the token
+            assert after.evidence.known == before.evidence.known
 
 
 def test_a_trial_goes_on_with_the_next_as_long_as_another_can_be_asked() -> None:
     before = login(ON_TRIAL)
     after, step = decide(before, held(before, replay=True, can_ask=True), NOW)
     assert (after.standing, step.then, after.flight) == (ON_TRIAL, OWN, FLIGHT)
+    assert after.evidence == before.evidence
     assert after.hand is not None
     assert after.hand.refused_by == (DATA,)
 
@@ -267,6 +299,11 @@ def test_the_next_request_there_is_the_replay_of_a_body_that_could_be_sent_only_
     due = changed(before, hand=before.hand._replace(replay_due=DATA))
     after, step = decide(due, held(due), NOW)
     assert (after.standing, step.then) == (DOUBTED, OWN)
+    elsewhere = Held(before.hand.token, OTHER)
+    assert judged(due, ACCEPTED, elsewhere, NOW).hand == due.hand._replace(
+        standing=PROVEN, proven_by=OTHER
+    )
+    assert judged(due, ACCEPTED, held(due), NOW).hand.replay_due is None
     assert after.hand is not None
     assert after.hand.replay_due is None
 
@@ -399,6 +436,40 @@ def test_beside_a_live_token_only_those_fail_who_hold_a_401_to_it() -> None:
 def test_with_the_token_the_login_ends() -> None:
     after, step = decide(login(PROVEN, "dead", over=END), None, NOW)
     assert (after.is_over(), after.over, step.then) == (True, END, FAIL)
+
+
+# -- What only another process can bring ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("standing", "facts", "resource", "needs"),
+    [
+        (NONE, (), None, False),
+        (NONE, ("pause",), None, True),
+        (PROVEN, (), None, False),
+        (PROVEN, ("pause",), None, False),
+        (PROVEN, ("dead",), None, False),
+        (PROVEN, ("dead", "in vain"), None, False),
+        (PROVEN, ("dead", "pause"), None, True),
+        (PROVEN, (), DATA, False),
+        (PROVEN, ("pause",), DATA, True),
+        (PROVEN, ("in vain",), DATA, True),
+        (PROVEN, ("in vain", "its proof"), DATA, False),
+        (UNTRIED, ("in vain",), DATA, False),
+    ],
+)
+def test_who_is_in_need_of_what_another_process_has_stored(
+    standing: Standing, facts: tuple[str, ...], resource: Any, needs: bool
+) -> None:
+    before = login(standing, *facts)
+    holds = None if resource is None else held(before)
+    assert is_in_need(before, holds, NOW) is needs
+    assert is_in_need(changed(before, over=END), holds, NOW)
+
+
+def test_refreshing_by_hand_is_not_in_need_because_pages_were_in_vain() -> None:
+    before = login(PROVEN, "in vain")
+    assert not is_in_need(before, held(before)._replace(resource=None), NOW)
 
 
 # -- The table itself ----------------------------------------------------------------------------

@@ -432,3 +432,16 @@ def test_what_a_store_raises_is_not_repeated_in_the_log(caplog: pytest.LogCaptur
     refuse_and_log_out(source, new)
     assert "s3cret" not in caplog.text
     assert caplog.text.count("the token store raised ValueError") == 2
+
+
+def test_the_scheme_is_that_of_the_token_in_hand_also_where_the_store_does_not_answer() -> None:
+    store = Store()
+    store.save(Token("access-0", token_type="DPoP"))
+    source = make_source(store=store, logged_in=False)
+    assert source.scheme() == "DPoP"
+    store.fails["load"] = StoreUnavailableError("down")
+    assert source.scheme() is None
+    del store.fails["load"]
+    source.token()
+    store.fails["load"] = StoreUnavailableError("down")
+    assert source.scheme() == "DPoP"

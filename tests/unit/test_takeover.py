@@ -194,6 +194,38 @@ def test_an_interrupt_while_a_new_token_is_published_strands_nobody(
         assert first.result() == others[0].result()
 
 
+def callers(frame: FrameType) -> list[str]:
+    """Return the names of the function that begins, and of the one that has called it."""
+    return [frame.f_code.co_name, "" if frame.f_back is None else frame.f_back.f_code.co_name]
+
+
+def test_an_interrupt_while_those_who_wait_are_woken_lets_nobody_sleep_on() -> None:
+    refresher = Refresher()
+    source = make_source(refresher, monotonic=time.monotonic, wait_timeout=60)
+    old = source.token()
+    refresher.gate.clear()
+
+    def handler(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and callers(frame) == ["notify", "_become"]:
+            sys.setprofile(None)  # one signal
+            raise KeyboardInterrupt
+
+    def refresh() -> Token:
+        sys.setprofile(handler)
+        try:
+            return source.refresh(old)
+        finally:
+            sys.setprofile(None)
+
+    leader = start_together(1, refresh)
+    assert refresher.started.wait(5)
+    waiters = start_together(9, lambda: source.refresh(old))
+    wait_for_waiters(source, 9)
+    refresher.gate.set()
+    assert {o.result().access_token for o in waiters.outcomes(timeout=10)} == {"access-1"}
+    assert isinstance(leader.outcomes()[0].error, KeyboardInterrupt)
+
+
 def test_an_interrupt_while_saving_does_not_lose_the_new_token() -> None:
     """Its refresh token exists nowhere else, and the old one is spent."""
 
@@ -246,8 +278,11 @@ def test_a_store_whose_lock_swallows_errors_strands_nobody() -> None:
             with suppress(Exception), super().lock(timeout):
                 yield
 
-    source = make_source(Refresher(RefreshFailedError("no")), store=Swallowing())
+    heard = Heard()
+    source = make_source(Refresher(RefreshFailedError("no")), store=Swallowing(), listeners=[heard])
     assert source.refresh(source.token()).access_token == "access-2"
+    outcomes = [event.outcome for event in heard.of(RefreshEnded)]  # type: ignore[attr-defined]
+    assert outcomes == ["transient", "refreshed"]
 
 
 def exit_code_of_a_fork(function: Callable[[], bool]) -> int:

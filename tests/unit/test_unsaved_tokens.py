@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.support.logins import (
     Clock,
     Heard,
     Refresher,
+    first_token,
     make_source,
     refuse_and_log_out,
 )
@@ -373,3 +375,16 @@ def test_a_token_that_could_not_be_saved_is_put_into_a_store_that_has_lost_its_d
     source.token()
     del store.fails["load"]
     assert store.load() == Token("access-1", "refresh-1")
+
+
+def test_what_follows_the_token_to_start_with_may_find_the_store_empty() -> None:
+    """Nobody has emptied it: what was in it could not be read, and is gone."""
+    store, clock = Store(), Clock(START + 3600)
+    store.fails = {"load": StoreDataLostError("damaged"), "save": DOWN}
+    spent = replace(first_token(), refresh_token=None)
+    source = make_source(store=store, clock=clock, token=spent, logged_in=False)
+    assert source.token().access_token == "access-1"
+    store.fails.clear()
+    clock.advance(1)
+    assert source.token().access_token == "access-1"
+    assert store.saved == ["access-1"]
