@@ -84,7 +84,13 @@ OF_THE_FLIGHT = {
     "land without waking anybody": Bug(
         "two rejections during an outage",
         "have not ended",
-        in_file("_flight", ("            flight.news.notify(_FIRST_AWAKE)\n", "")),
+        in_file(
+            "_flight",
+            (
+                "            try:\n                flight.news.notify(_FIRST_AWAKE)\n",
+                "            try:\n                pass\n",
+            ),
+        ),
     ),
     "end the login without landing the flight": Bug(
         "two rejections and a refusal",
