@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from ._asking import Asking, Reply
 from ._backoff import pause_after
@@ -158,6 +159,20 @@ class Renewal:
             follows = Unsaved(None)  # what was refused is cleared, or not believed
         hand = self._take(token, False)
         flight.brought, flight.follows = hand, follows
+        try:
+            return self._keep(flight, hand, follows, outcome)
+        except Exception:
+            raise
+        except BaseException:
+            # What was received exists nowhere else: it is kept before the interrupt goes on.
+            if flight.token is None:
+                with suppress(Exception):
+                    self._keep(flight, hand, follows, outcome)
+            raise
+
+    def _keep(self, flight: Flight, hand: Hand, follows: Unsaved, outcome: str) -> str:
+        """Save what the issuer has given out, and publish it."""
+        token = hand.token
         if not self._flights.flies(flight):
             return "discarded"
         # A program that does not use our lock may have written while the server was answering.

@@ -48,12 +48,28 @@ def test_the_new_token_of_an_interrupted_leader_yields_to_what_has_been_stored_s
     clock, store = Clock(), Store()
     source = make_source(store=store, clock=clock)
     store.before["save"] = interrupt
+    store.fails["save"] = StoreUnavailableError("down")
     with pytest.raises(KeyboardInterrupt):
         source.refresh(source.token())
+    store.fails.clear()
     store.save(siblings())
     clock.advance(1)
     source.token()
     assert source.token() == store.load() == siblings()
+
+
+@pytest.mark.parametrize("what", ["load", "save"])
+def test_an_interrupt_after_the_answer_does_not_keep_it_out_of_the_store(what: str) -> None:
+    """The program may end with it, and the refresh token that is stored is spent."""
+    store = Store()
+
+    def answer() -> None:
+        store.before[what] = interrupt
+
+    source = make_source(Refresher(answer), store=store)
+    with pytest.raises(KeyboardInterrupt):
+        source.refresh(source.token())
+    assert store.load() == source.token() == Token("access-1", "refresh-1")
 
 
 def test_the_new_token_of_an_interrupted_leader_was_issued_and_is_no_old_one() -> None:
