@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 
 from ._asking import Asking, Reply
 from ._backoff import pause_after
@@ -159,16 +158,7 @@ class Renewal:
             follows = Unsaved(None)  # what was refused is cleared, or not believed
         hand = self._take(token, False)
         flight.brought, flight.follows = hand, follows
-        try:
-            return self._keep(flight, hand, follows, outcome)
-        except Exception:
-            raise
-        except BaseException:
-            # What was received exists nowhere else: it is kept before the interrupt goes on.
-            if flight.token is None:
-                with suppress(Exception):
-                    self._keep(flight, hand, follows, outcome)
-            raise
+        return self._keep(flight, hand, follows, outcome)
 
     def _keep(self, flight: Flight, hand: Hand, follows: Unsaved, outcome: str) -> str:
         """Save what the issuer has given out, and publish it."""
@@ -176,14 +166,20 @@ class Renewal:
         if not self._flights.flies(flight):
             return "discarded"
         # A program that does not use our lock may have written while the server was answering.
-        newer = self._kept.newer_after_all(token, follows)
+        try:
+            newer = self._kept.newer_after_all(token, follows)
+        except Exception:
+            raise
+        except BaseException:
+            # What was received exists nowhere else: it is saved before the interrupt goes on.
+            self._kept.try_to_save(token)
+            raise
         # The server may revoke the whole login when it sees an old refresh token again (RFC 9700
         # section 4.14.2), so the new one is saved before anybody can use it.
         is_stored = newer is None and self._kept.try_to_save(token)
         if newer is None and not is_stored:
-            newer = self._kept.newer_after_all(
-                token, follows
-            )  # the store may have refused for that
+            # The store may have refused for that.
+            newer = self._kept.newer_after_all(token, follows)
         if newer is not None:
             return self._adopt(flight, newer)
         return self._publish(flight, hand, None if is_stored else follows, outcome)
