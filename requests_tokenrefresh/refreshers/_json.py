@@ -49,8 +49,8 @@ class JSONRefresh:
             so at most such endpoints, unless it is about the client (``invalid_client``).
         json: Further fields to send.
         auth: What else authenticates the request: a `requests` `AuthBase`, or a function like one.
-        token_type, headers, timeout, deadline, max_reply_bytes, verify, cert, proxies, insecure,
-        clock: As in `RefreshTokenGrant`.
+        token_type, headers, timeout, deadline, max_reply_bytes: As in `RefreshTokenGrant`.
+        verify, cert, proxies, insecure, clock: As there.
 
     Raises:
         TypeError, ValueError: An argument makes no sense; the message says what to pass.
