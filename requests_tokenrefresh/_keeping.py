@@ -37,6 +37,12 @@ class Keeping:
         # Written by its leader: the flight inside the store's lock, which that holds for this whole
         # process, also when login() or logout() has taken the flight's place.
         self.in_turn: Flight | None = None
+        # Also by a leader only: the pause that was found last, and since when it has been known.
+        self._pause_seen: StoredPause | None = None
+        self._seen_at = 0.0
+        # Likewise: the token of which the log knows that it could not be saved. That is tried again
+        # every second.
+        self._told_of: Token | None = None
 
     def is_led_here(self) -> bool:
         """Return whether this very thread is inside the store's lock."""
@@ -94,19 +100,25 @@ class Keeping:
             return None
         if kept is None:
             return None
-        lasts = kept.until > now.wall  # which no NaN is
-        seconds = min(kept.until - now.wall, LONGEST_SAID) if lasts else 0.0
+        if kept != self._pause_seen:
+            self._pause_seen, self._seen_at = kept, now.steady
+        # The clock that has told the end may be wrong, by minutes or by years.
+        lasts = kept.until > now.wall and kept.seconds > 0  # which no NaN is
+        longest = self._seen_at + min(kept.seconds, LONGEST_SAID)
+        until = min(longest, now.steady + kept.until - now.wall) if lasts else now.steady
         resting = RefreshFailedError(
             "the token endpoint failed another process with this login, and is not asked again yet"
         )
-        return Pause(resting, kept.failures, now.steady + seconds)
+        return Pause(resting, kept.failures, until)
 
     def keep_pause(self, pause: Pause, now: Now) -> None:
         """Let siblings know of *pause*. It is advice, and no reason to fail."""
         if isinstance(self.store, KeepsPause):
             try:
-                until = now.wall + pause.until - now.steady
-                self.store.save_pause(StoredPause(until, pause.failures))
+                seconds = pause.until - now.steady
+                kept = StoredPause(now.wall + seconds, seconds, pause.failures)
+                self._pause_seen, self._seen_at = kept, now.steady
+                self.store.save_pause(kept)
             except Exception as error:
                 _log.warning("other processes do not learn of the pause: %s", told(error))
 

@@ -144,7 +144,7 @@ def _pause(store: FileTokenStore, now: float) -> dict[str, float] | None:
     pause = store.load_pause()
     if pause is None or pause.until <= now:
         return None
-    seconds = round(min(pause.until - now, LONGEST_SAID), 3)
+    seconds = round(min(pause.until - now, pause.seconds, LONGEST_SAID), 3)
     return {"seconds": seconds, "failures": pause.failures}
 
 

@@ -91,18 +91,19 @@ def decode(content: bytes, where: str, cipher: Cipher | None, *, written_at: flo
 
 
 def encode_pause(pause: StoredPause) -> bytes:
-    """Return what to store of *pause*: two numbers."""
-    return f"{float(pause.until)!r} {int(pause.failures)}\n".encode()
+    """Return what to store of *pause*: three numbers."""
+    return f"{float(pause.until)!r} {float(pause.seconds)!r} {int(pause.failures)}\n".encode()
 
 
 def decode_pause(content: bytes) -> StoredPause | None:
     """Return what `encode_pause` was given; None if *content* is nothing of the kind."""
     try:
-        until, failures = content.split()
-        pause = StoredPause(float(until), int(failures))
+        until, lasts, failures = content.split()
+        pause = StoredPause(float(until), float(lasts), int(failures))
     except ValueError:
         return None
-    return pause if math.isfinite(pause.until) and pause.failures >= 0 else None
+    finite = math.isfinite(pause.until) and math.isfinite(pause.seconds)
+    return pause if finite and pause.seconds >= 0 and pause.failures >= 0 else None
 
 
 def _decoded(content: bytes, cipher: Cipher | None, written_at: float) -> tuple[Token | None, str]:

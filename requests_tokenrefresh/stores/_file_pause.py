@@ -15,7 +15,7 @@ from ._file_draft import Draft, remove_leftovers
 from ._file_system import make_folder, open_at_once, os_errors_explained
 from ._protocol import StoredPause
 
-_LARGEST = 100  # bytes; it takes twenty
+_LARGEST = 100  # bytes; it takes thirty
 
 
 class FilePause:

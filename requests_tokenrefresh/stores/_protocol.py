@@ -89,12 +89,14 @@ class StoredPause(NamedTuple):
     """Until when the issuer is not to be asked, and why not sooner.
 
     Attributes:
-        until: In epoch seconds. It may have passed, and was told by the clock of another machine
-            perhaps: a reader waits for an hour at most.
+        until: In epoch seconds, by the clock of whoever has saved it. It may have passed, or that
+            clock may be wrong.
+        seconds: How long it lasted when it was saved. No reader waits for longer than that.
         failures: How often in a row the issuer has failed.
     """
 
     until: float
+    seconds: float
     failures: int
 
 

@@ -33,7 +33,7 @@ from ._content import LARGEST
 from ._secret import Secret
 from ._sql_names import LONGEST_NAME
 
-_LONGEST_PAUSE = 100  # characters; it takes twenty
+_LONGEST_PAUSE = 100  # characters; it takes thirty
 
 
 @dataclass(frozen=True)

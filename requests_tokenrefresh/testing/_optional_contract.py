@@ -19,7 +19,7 @@ from .. import (
 from ._contract_terms import NEW, NEWER, OLD, OPERATIONS, on_another_thread
 from ._processes import OtherProcess
 
-PAUSE = StoredPause(1_700_000_000.125, 3)
+PAUSE = StoredPause(1_700_000_000.125, 2.5, 3)
 
 
 class OptionalContract:
@@ -102,7 +102,11 @@ class OptionalContract:
     def test_a_pause_is_kept_until_another_takes_its_place(
         self, pausing: KeepsPause, other: KeepsPause
     ) -> None:
-        for pause in (PAUSE, StoredPause(1_700_000_060, 12), StoredPause(1_700_000_001.5, 0)):
+        for pause in (
+            PAUSE,
+            StoredPause(1_700_000_060, 60, 12),
+            StoredPause(1_700_000_001.5, 0.0, 0),
+        ):
             pausing.save_pause(pause)
             assert (pausing.load_pause(), other.load_pause()) == (pause, pause)
         pausing.save_pause(None)
@@ -158,7 +162,7 @@ class OptionalContract:
         other_process.do("save_pause", None)
         assert pausing.load_pause() is None
 
-    @pytest.mark.parametrize("pause", [None, StoredPause(1_700_000_060.0, 4)])
+    @pytest.mark.parametrize("pause", [None, StoredPause(1_700_000_060.0, 1.25, 4)])
     def test_a_dead_backend_keeps_no_pause(
         self,
         pausing: KeepsPause,

@@ -27,7 +27,7 @@ from tests.support.valkey_server import ValkeyServer
 
 OLD = Token("old-access", "old-refresh", issued_at=1_690_000_000.0)
 NEW = Token("new-access", "new-refresh", issued_at=1_700_000_000.0)
-PAUSE = StoredPause(1_700_000_000.125, 3)
+PAUSE = StoredPause(1_700_000_000.125, 2.5, 3)
 LOGIN = "tokenrefresh:{reports}"
 
 
@@ -310,12 +310,14 @@ def test_a_replica_and_a_full_server_are_found_before_anything_is_written(valkey
 def test_a_pause_is_a_field_that_others_can_read(store, valkey):
     store.save(OLD)
     store.save_pause(PAUSE)
-    assert valkey.command("HGET", LOGIN, "pause").split() == ["1700000000.125", "3"]
+    assert valkey.command("HGET", LOGIN, "pause").split() == ["1700000000.125", "2.5", "3"]
     store.save_pause(None)
     assert valkey.command("HEXISTS", LOGIN, "pause") == 0
 
 
-@pytest.mark.parametrize("content", ["soon 1", "1", "nan 1", "inf 1", "1 -1", ""])
+@pytest.mark.parametrize(
+    "content", ["soon 2 1", "1 2", "nan 2 1", "inf 2 1", "1 nan 1", "1 -2 1", "1 2 -1", ""]
+)
 def test_a_pause_that_is_no_moment_is_none(store, valkey, content):
     valkey.command("HSET", LOGIN, "pause", content)
     assert store.load_pause() is None

@@ -36,7 +36,7 @@ from tests.support.threads import run_together, start_together, wait_until
 OLD = Token("old-access", "old-refresh", issued_at=1_690_000_000.0)
 NEW = Token("new-access", "new-refresh", issued_at=1_700_000_000.0)
 NEWER = Token("newer-access", "newer-refresh", issued_at=1_700_000_010.0)
-PAUSE = StoredPause(1_700_000_000.125, 3)
+PAUSE = StoredPause(1_700_000_000.125, 2.5, 3)
 
 
 @pytest.fixture(params=["postgres", "mariadb"])

@@ -34,8 +34,8 @@ from tests.support.threads import run_together
 OLD = Token("old-access", "old-refresh", issued_at=1_690_000_000.0)
 NEW = Token("new-access", "new-refresh", issued_at=1_700_000_000.0)
 NEWER = Token("newer-access", "newer-refresh", issued_at=1_700_000_010.0)
-PAUSE = StoredPause(1_700_000_000.125, 3)
-LATER = StoredPause(1_700_000_060.5, 4)
+PAUSE = StoredPause(1_700_000_000.125, 2.5, 3)
+LATER = StoredPause(1_700_000_060.5, 60.0, 4)
 
 DATABASES = ["sqlite_url", "postgres", "mariadb"]
 

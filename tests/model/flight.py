@@ -231,15 +231,21 @@ class Flight:
         self.failures = self.login.failures
         if self.world.pause is None:
             return
-        until, self.failures = self.world.pause
-        if until > self.world.wall:
-            self.told_to_wait = min(until - self.world.wall, 3600)
+        until, seconds, self.failures = self.world.pause
+        if self.login.pause_seen != self.world.pause:
+            self.login.pause_seen, self.login.seen_at = self.world.pause, self.world.monotonic
+        # Whatever the clock of who has said so, for no longer than it lasted.
+        left = min(seconds, 3600) - (self.world.monotonic - self.login.seen_at)
+        if until > self.world.wall and left > 0:
+            self.told_to_wait = min(until - self.world.wall, left)
             raise ExpectedError(RefreshFailedError)
 
     def _tells_of(self, error: ExpectedError) -> None:
         if error.kind is RefreshFailedError and self.world.keeps_pause:
             ends = self.world.monotonic + self._delay_after(error)
-            self.world.pause = self.world.wall + ends - self.world.monotonic, self.failures + 1
+            seconds = ends - self.world.monotonic
+            self.world.pause = self.world.wall + seconds, seconds, self.failures + 1
+            self.login.pause_seen, self.login.seen_at = self.world.pause, self.world.monotonic
 
     def _ask(self, basis: Token | None, how: str) -> Token:
         asked_at = self.world.wall

@@ -39,6 +39,8 @@ class Login:
         self.failure: ExpectedError | None = None  # the last one, if nothing came after it
         self.failures = 0  # in a row
         self.pause_ends = -math.inf  # until then nobody asks the issuer
+        self.pause_seen: tuple[float, float, int] | None = None  # that was found last, or told
+        self.seen_at = 0.0
         self.over: str | None = None  # the reason; beside a token, it ends when that is dead
         self.answers = Answers(rules.first_patience)
         self.seed = None if seed is None else replace(seed)  # to start with if nothing is stored

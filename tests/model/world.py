@@ -62,7 +62,7 @@ class World:
         answer: Asks the issuer: for whom, how (``"refresh"`` or ``"login"``), and with what.
         person: Tells whose an access token is; None: nobody can know.
         keeps_pause: Whether the store keeps `pause`: until when, by the wall, nobody is to ask the
-            issuer, and how often in a row that has failed.
+            issuer, for how many seconds that is, and how often in a row it has failed.
         stored: What the store holds.
         trouble: What its ``load``, ``save``, ``clear``, ``lock`` and ``unlock`` fail with.
         next_save: What happens before the next ``save`` does anything, once.
@@ -76,7 +76,7 @@ class World:
     wall: float = START
     monotonic: float = START
     stored: Token | None = None
-    pause: tuple[float, int] | None = None
+    pause: tuple[float, float, int] | None = None
     trouble: dict[str, type[Exception]] = field(default_factory=dict)
     next_save: Callable[[], None] | None = None
 

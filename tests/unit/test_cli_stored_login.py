@@ -249,7 +249,9 @@ def test_a_token_that_is_still_good_needs_no_refresh_token_yet(path):
 def test_status_tells_of_a_pause_of_an_hour_at_most(path, monkeypatch, seconds, failures, words):
     """It may have been told by another clock."""
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
-    FileTokenStore(stored(path)).save_pause(StoredPause(1_700_000_000.0 + seconds, failures))
+    FileTokenStore(stored(path)).save_pause(
+        StoredPause(1_700_000_000.0 + seconds, seconds, failures)
+    )
     result = run("status", "--store", path)
     assert result.exit_code == 0
     assert told(result).get("pause") == words
@@ -259,7 +261,7 @@ def test_status_tells_of_a_pause_of_an_hour_at_most(path, monkeypatch, seconds, 
 
 
 def test_login_ends_a_pause(path):
-    FileTokenStore(stored(path)).save_pause(StoredPause(time.time() + 60, 1))
+    FileTokenStore(stored(path)).save_pause(StoredPause(time.time() + 60, 60, 1))
     assert run("login", "--store", path, stdin='{"access_token": "new"}').exit_code == 0
     assert FileTokenStore(path).load_pause() is None
 

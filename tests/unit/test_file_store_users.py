@@ -38,7 +38,7 @@ from tests.support.token_files import (
 )
 
 NOBODY = 65534
-PAUSE = StoredPause(1_700_000_000.125, 3)
+PAUSE = StoredPause(1_700_000_000.125, 2.5, 3)
 
 everything = pytest.mark.parametrize(
     "operation",
@@ -375,7 +375,7 @@ def test_a_pause_is_a_file_of_its_own(store, path):
     before = identity(path)
     store.save_pause(PAUSE)
     pause = path.with_name("token.json.pause")
-    assert pause.read_text() == "1700000000.125 3\n"
+    assert pause.read_text() == "1700000000.125 2.5 3\n"
     assert mode_of(pause) == 0o600
     assert identity(path) == before
     store.save_pause(None)
@@ -383,7 +383,22 @@ def test_a_pause_is_a_file_of_its_own(store, path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"soon 3", b"1", b"1 x", b"1 -1", b"1 2 3", b"nan 1", b"inf 1", b"\xff 1"]
+    "content",
+    [
+        b"",
+        b"soon 2 3",
+        b"1",
+        b"1 2",
+        b"1 2 x",
+        b"1 2 -1",
+        b"1 -2 1",
+        b"1 2 3 4",
+        b"nan 2 1",
+        b"1 nan 1",
+        b"inf 2 1",
+        b"1 inf 1",
+        b"\xff 2 1",
+    ],
 )
 def test_a_pause_that_is_no_moment_is_none(store, path, content):
     put(path.with_name("token.json.pause"), content)

@@ -69,7 +69,7 @@ def test_one_asks_and_the_pause_is_for_all() -> None:
         with pytest.raises(RefreshFailedError) as caught:
             source.token()
         assert caught.value.retry_after == 3
-    assert (len(ours.calls), theirs.calls, store.pause) == (1, [], StoredPause(clock.now + 3, 1))
+    assert (len(ours.calls), theirs.calls, store.pause) == (1, [], StoredPause(clock.now + 3, 3, 1))
     clock.advance(3)
     assert other.token() == one.token() == Token("access-1", "refresh-1")
     assert (len(ours.calls), len(theirs.calls), store.pause) == (1, 1, None)
@@ -78,7 +78,7 @@ def test_one_asks_and_the_pause_is_for_all() -> None:
 def test_a_process_that_starts_anew_keeps_the_pause_as_well() -> None:
     refresher = Refresher()
     store, clock, (source,) = fleet(refresher)
-    store.pause = StoredPause(clock.now + 60, 1)
+    store.pause = StoredPause(clock.now + 60, 60, 1)
     with pytest.raises(RefreshFailedError, match="not asked again yet"):
         source.token()
     assert refresher.calls == []
@@ -90,7 +90,7 @@ def test_a_backoff_is_shared_too() -> None:
         with pytest.raises(RefreshFailedError) as caught:
             source.token()
         assert caught.value.retry_after == 0.5
-    assert store.pause == StoredPause(clock.now + 0.5, 1)
+    assert store.pause == StoredPause(clock.now + 0.5, 0.5, 1)
 
 
 def test_a_backoff_grows_for_all_also_for_those_that_have_not_failed_yet() -> None:
@@ -100,7 +100,7 @@ def test_a_backoff_grows_for_all_also_for_those_that_have_not_failed_yet() -> No
         with pytest.raises(RefreshFailedError) as caught:
             sources[failures - 1].token()
         assert caught.value.retry_after == seconds
-        assert store.pause == StoredPause(clock.now + seconds, failures)
+        assert store.pause == StoredPause(clock.now + seconds, seconds, failures)
         clock.advance(seconds)
     assert sum(len(refresher.calls) for refresher in troubled) == 8
 
@@ -122,7 +122,7 @@ def test_jitter_is_drawn_once_and_not_by_those_who_are_told() -> None:
         with pytest.raises(RefreshFailedError) as caught:
             source.token()
         assert caught.value.retry_after == 11
-    assert store.pause == StoredPause(clock.now + 11, 1)
+    assert store.pause == StoredPause(clock.now + 11, 11, 1)
 
 
 def test_a_login_ends_the_pause() -> None:
@@ -135,19 +135,61 @@ def test_a_login_ends_the_pause() -> None:
     assert store.pause is None
 
 
-@pytest.mark.parametrize("ends_in", [3601, 7200, 1e12, float("inf")])
-def test_a_pause_of_more_than_an_hour_is_somebody_elses_clock(ends_in: float) -> None:
-    store, clock, (source,) = fleet(Refresher())
-    store.pause = StoredPause(clock.now + ends_in, 1)
+@pytest.mark.parametrize("ahead", [30 * 60, 3601, 3e8, float("inf")])
+def test_a_clock_that_is_ahead_lengthens_nobodys_pause(ahead: float) -> None:
+    """Nor does it begin again for who has waited for its end."""
+    refresher = Refresher(slow_down(5))
+    store, clock, (source, another) = fleet(refresher, Refresher())
+    store.pause = StoredPause(clock.now + ahead + 3, 3, 1)
+    with pytest.raises(RefreshFailedError) as caught:
+        source.token()
+    assert caught.value.retry_after == 3
+    clock.advance(2)
+    with pytest.raises(RefreshFailedError, match="not asked again yet"):
+        another.token()
+    clock.advance(1)
+    with pytest.raises(RefreshFailedError, match="429"):
+        source.token()
+    assert len(refresher.calls) == 1
+    assert store.pause == StoredPause(clock.now + 5, 5, 2)
+
+
+@pytest.mark.parametrize("seconds", [3601, 7200, 1e12, float("inf")])
+def test_nobody_pauses_for_more_than_an_hour(seconds: float) -> None:
+    refresher = Refresher()
+    store, clock, (source,) = fleet(refresher)
+    store.pause = StoredPause(clock.now + seconds, seconds, 1)
     with pytest.raises(RefreshFailedError) as caught:
         source.token()
     assert caught.value.retry_after == 3600
+    clock.advance(3600)
+    assert source.token().access_token == "access-1"
+
+
+def test_a_clock_that_is_set_ends_a_pause_when_it_would_have_ended() -> None:
+    wall, steady = Clock(START + 3600), Clock()
+    store, refresher = Able(), Refresher(slow_down(60))
+    store.save(first_token())
+    source = make_source(
+        refresher, store=store, clock=wall, monotonic=steady, logged_in=False, random=lambda: 0.0
+    )
+    with pytest.raises(RefreshFailedError):
+        source.token()
+    wall.advance(-86400)
+    wall.advance(3600 * 48)
+    steady.advance(59)
+    with pytest.raises(RefreshFailedError):
+        source.token()
+    wall.advance(-86400)
+    steady.advance(1)
+    assert source.token().access_token == "access-2"
 
 
 @pytest.mark.parametrize("ends_in", [0, -1, -1e12, float("nan")])
-def test_a_pause_that_is_over_is_none(ends_in: float) -> None:
+@pytest.mark.parametrize("seconds", [3, 0, -1, float("nan")])
+def test_a_pause_that_is_over_is_none(ends_in: float, seconds: float) -> None:
     store, clock, (source,) = fleet(Refresher())
-    store.pause = StoredPause(clock.now + ends_in, 1)
+    store.pause = StoredPause(clock.now + ends_in, seconds, 1)
     assert source.token().access_token == "access-1"
 
 
