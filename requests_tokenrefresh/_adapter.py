@@ -271,16 +271,19 @@ class TokenRefreshAdapter(HTTPAdapter):
         """Refresh and replay: what is returned is the last answer, the 401s are its history."""
         resource = _resource_of(request)
         rejections: list[requests.Response] = []
+        replays = 0
         try:
-            for replays in range(_MOST_REPLAYS):
+            while True:
                 set_aside(response)
                 rejections.append(response)
                 if not rewind(request.body, position):
                     return self._refresh_for_the_next(request, token, response)
-                another = self._source.reject(token, resource, replay=replays > 0)
+                another = self._source.reject(
+                    token, resource, replay=replays > 0, is_last=replays == _MOST_REPLAYS
+                )
                 if another is None:
                     return response
-                token = another
+                token, replays = another, replays + 1
                 request = with_cookies(request, response)
                 response, is_last = self._replay(request, position, token, how, rejections)
                 response.history = [*rejections, *response.history]
@@ -291,7 +294,6 @@ class TokenRefreshAdapter(HTTPAdapter):
         except TokenRefreshError as error:
             error.request, error.response = request, _the_401(request, response)
             raise
-        return response
 
     def _replay(
         self,

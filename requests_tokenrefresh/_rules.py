@@ -26,6 +26,7 @@ class Held(NamedTuple):
         resource: Who answered; None: nobody did, and `refresh()` says that it was rejected.
         replay: Whether it answered a replay.
         can_replay: Whether the request can be sent again.
+        is_last: Whether it was sent again as often as it may be.
         can_ask: Whether somebody else can be asked for an opinion.
     """
 
@@ -33,6 +34,7 @@ class Held(NamedTuple):
     resource: Resource | None
     replay: bool = False
     can_replay: bool = True
+    is_last: bool = False
     can_ask: bool = False
 
     @property
@@ -100,6 +102,7 @@ ITS_HABIT = "this resource has refused lately what others accept"
 IN_VAIN = "the last refreshes were all in vain"
 IN_DOUBT = "a short while ago a new token was refused wherever it was tried"
 NEW_TOO = "a new token was refused as well"
+TWICE = "it was sent again twice"
 ANOTHER_PERSON = "meanwhile another person has logged in"
 
 FACTS: dict[str, Callable[[Case], bool]] = {
@@ -187,6 +190,8 @@ def decide(
     hand = login.hand
     if login.over is not None:
         return _after_the_end(login, held, now)
+    if held is not None and held.is_last:
+        return login, Step(OWN, TWICE)
     if hand is None or held is None or held.token is not hand.token:
         if hand is not None and _is_of_another_person(held, hand):
             # Whoever was to try the token of somebody else does not: there is no verdict on it.

@@ -307,7 +307,13 @@ class TokenSource:
         return step is not None
 
     def reject(
-        self, token: Token, resource: Resource, *, replay: bool = False, can_replay: bool = True
+        self,
+        token: Token,
+        resource: Resource,
+        *,
+        replay: bool = False,
+        can_replay: bool = True,
+        is_last: bool = False,
     ) -> Token | None:
         """*resource* answered 401 to *token*: return the one to replay the request with.
 
@@ -319,7 +325,8 @@ class TokenSource:
             LoginRequiredError, RefreshFailedError, RefreshTimeoutError, TokenStoreError: As
                 `token()`.
         """
-        return self._getting.replayable(Held(token, resource, replay, can_replay), "reactive")
+        held = Held(token, resource, replay, can_replay, is_last)
+        return self._getting.replayable(held, "reactive")
 
     def refuse(self, token: Token, resource: Resource) -> bool:
         """*resource* answered 401 to a replay with *token*: return whether that is its own answer,

@@ -323,6 +323,51 @@ def test_two_replays_are_the_limit(api: responses.RequestsMock) -> None:
     assert len(refresher.calls) == 2
 
 
+def test_the_401_to_a_second_replay_says_why_it_is_passed_on(
+    api: responses.RequestsMock, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    source = make_source(Refresher(lifetime=2), clock=clock)
+
+    def slow(_request: object) -> tuple[int, dict[str, str], str]:
+        clock.advance(2)
+        return 401, {}, ""
+
+    api.add_callback("GET", URL, slow)
+    with caplog.at_level("INFO", "requests_tokenrefresh"):
+        session_for(source).get(URL)
+    assert caplog.messages == [f"the 401 of GET {URL} is passed on: it was sent again twice"]
+
+
+@pytest.mark.parametrize("when_logged_out", ["raise", "return"])
+def test_a_second_replay_may_end_the_login_as_the_first_does(
+    api: responses.RequestsMock, when_logged_out: str
+) -> None:
+    clock = Clock()
+    source = make_source(
+        Refresher(lifetime=2),
+        clock=clock,
+        when_trial_refused="log_out",
+        when_logged_out=when_logged_out,
+    )
+
+    def slow(_request: object) -> tuple[int, dict[str, str], str]:
+        clock.advance(2)
+        return 401, {}, "old again"
+
+    api.get(URL, status=401, body="old")
+    api.add_callback("GET", URL, slow)
+    api.get(URL, status=401, body="refused")
+    if when_logged_out == "raise":
+        with pytest.raises(LoginRequiredError) as caught:
+            session_for(source).get(URL)
+        assert caught.value.reason == "trial_refused"
+        response = caught.value.response
+    else:
+        response = session_for(source).get(URL)
+    assert (response.text, [r.text for r in response.history]) == ("refused", ["old", "old again"])
+
+
 def test_a_rule_of_ones_own_says_what_rejects_a_token(api: responses.RequestsMock) -> None:
     source = make_source()
     api.get(URL, status=419)

@@ -62,6 +62,7 @@ from requests_tokenrefresh._rules import (
     OWN,
     REPLAY_ANSWERED_401,
     TABLE,
+    TWICE,
     WAIT,
     WANTED,
     Held,
@@ -415,6 +416,19 @@ def test_who_holds_a_401_gets_it_back_if_the_new_token_is_doubted() -> None:
     assert came_of(began, landed, older._replace(resource=None), NOW) == ((NOTHING, ""), None)
     assert came_of(began, landed, None, NOW) == ((NOTHING, ""), None)
     assert came_of(began, landed, held(landed), NOW) == ((NOTHING, ""), None)  # the one before
+
+
+def test_a_token_that_was_doubted_before_the_flight_is_not_what_it_has_brought() -> None:
+    """Such as one that an early flight was to save."""
+    doubted = login(DOUBTED)
+    assert came_of(doubted, doubted, Held(Token("older"), DATA), NOW) == ((NOTHING, ""), None)
+
+
+def test_who_was_sent_again_twice_has_its_401_whatever_is_in_hand() -> None:
+    for standing in Standing:
+        before = login(standing)
+        last = Held(before.token or Token("older"), DATA, replay=True, is_last=True)
+        assert decide(before, last, NOW) == (before, (OWN, TWICE))
 
 
 # -- After the end -------------------------------------------------------------------------------
