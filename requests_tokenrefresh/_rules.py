@@ -253,7 +253,7 @@ def came_of(
         # Nobody knows the token in hand to be dead, but those who hold a 401 to it.
         goes = landed.has_live_token(now) and (held is None or held.token is not landed.token)
         return (Step(GO), None) if goes else (Step(FAIL), failure)
-    if held is not None and held.resource is not None and _is_doubted_too(landed, held.token):
+    if held is not None and held.resource is not None and _is_doubted_too(landed, began, held):
         return Step(OWN, NEW_TOO), None
     return Step(NOTHING), None
 
@@ -280,9 +280,12 @@ def _is_of_another_person(held: Held | None, hand: Hand) -> bool:
     return of_another_person(held.token, hand.token)
 
 
-def _is_doubted_too(landed: Login, before: Token) -> bool:
+def _is_doubted_too(landed: Login, began: Login, held: Held) -> bool:
+    """Return whether the flight has brought a token that all who were asked have refused."""
     hand = landed.hand
-    return hand is not None and hand.standing is DOUBTED and hand.token is not before
+    if hand is None or hand.standing is not DOUBTED:
+        return False
+    return hand.token is not began.token and hand.token is not held.token
 
 
 def _after_the_end(login: Login, held: Held | None, now: Now) -> tuple[Login, Step]:

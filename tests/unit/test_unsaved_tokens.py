@@ -19,6 +19,7 @@ from requests_tokenrefresh import (
 from requests_tokenrefresh.events import RefreshEnded
 from tests.support.logins import (
     DATA,
+    OTHER,
     START,
     Clock,
     Heard,
@@ -209,6 +210,37 @@ def test_a_login_that_could_not_be_saved_beside_a_leader_outlives_a_logout_elsew
     clock.advance(1)
     source.token()
     assert source.token() == store.load() == Token("ours")
+
+
+def test_a_full_disk_is_told_once_and_not_every_second(caplog: pytest.LogCaptureFixture) -> None:
+    """For each token, however often saving it is tried."""
+    clock, store = Clock(), Store()
+    source = make_source(store=store, clock=clock)
+    store.fails["save"] = DOWN
+    for _ in range(2):
+        source.refresh(source.token())
+        for _second in range(60):
+            clock.advance(1)
+            source.token()
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == ["a token could not be saved; it is in use, and only in memory: down"] * 2
+
+
+# -- when it is doubted ----
+
+
+def test_a_late_401_to_an_older_token_is_replayed_with_it_also_if_saving_it_is_due() -> None:
+    """Whoever holds that 401 has not tried this one."""
+    clock, store = Clock(), Store()
+    source = make_source(store=store, clock=clock)
+    old = source.token()
+    store.fails["save"] = DOWN
+    new = source.reject(old, DATA)
+    assert new is not None
+    assert source.refuse(new, DATA)
+    assert source.reject(old, OTHER) is new
+    clock.advance(1)
+    assert source.reject(old, OTHER) is new
 
 
 # -- when it is refused ----
