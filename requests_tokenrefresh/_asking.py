@@ -122,8 +122,10 @@ def _heard(flight: Flight, ask: Callable[[], Reply]) -> Any:
     try:
         try:
             helper.start()
-        except RuntimeError:  # none can be had: too many, or the end of a program on Python 3.12
-            return ask()
+        except RuntimeError:
+            if helper.ident is not None:
+                raise  # by a signal's handler: the question is on its way
+            return ask()  # no thread can be had: too many, or the end of a program on Python 3.12
         answer.is_there.wait()
     except BaseException as interrupt:
         if not answer.is_there.wait(_HEARD):

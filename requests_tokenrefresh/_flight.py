@@ -306,7 +306,8 @@ class Flights:
             mine = _is_pilot(flight)
             can_ask = not mine or flight.next_pilot(before.hand) is not None
             after, step = decide(before, held._replace(can_ask=can_ask), now)
-            if ends is not None and after.standing is DOUBTED is not before.standing:
+            all_refused = after.standing is DOUBTED and before.standing is not DOUBTED
+            if ends is not None and all_refused:
                 after = logged_out(after, ends)
             self._become(after)
             if mine and after.standing is ON_TRIAL and held.token is after.token:

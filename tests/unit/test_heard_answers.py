@@ -134,6 +134,26 @@ def test_a_refresher_on_another_thread_that_asks_its_own_source_is_told_so(
         source.token()
 
 
+def test_what_a_handler_raises_while_the_thread_starts_does_not_ask_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though a thread that cannot be had is a RuntimeError as well."""
+    start = threading.Thread.start
+
+    def interrupted_start(thread: threading.Thread) -> None:
+        start(thread)
+        raise RuntimeError("the handler's")
+
+    refresher, store = OnAnyThread(), Store()
+    source = make_source(refresher, store=store)
+    old = source.token()
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="the handler's"):
+        patch.setattr(threading.Thread, "start", interrupted_start)
+        source.refresh(old)
+    assert len(refresher.calls) == 1
+    assert source.token() == store.load() == Token("access-1", "refresh-1")
+
+
 def test_where_no_thread_can_be_had_it_is_called_all_the_same(
     no_more_threads: Callable[[], None],
 ) -> None:
