@@ -128,8 +128,12 @@ class Keeping:
             _finish(lambda: self.store.save(token))
         except Exception as error:
             # A new token exists nowhere else: whatever the store raises, keep it in memory.
-            _log.error(
-                "a token could not be saved; it is in use, and only in memory: %s", told(error)
+            level = logging.DEBUG if token is self._told_of else logging.ERROR
+            self._told_of = token
+            _log.log(
+                level,
+                "a token could not be saved; it is in use, and only in memory: %s",
+                told(error),
             )
             return False
         self._is_saved(token)
