@@ -51,9 +51,12 @@ class Keeping:
 
     def load(self) -> Token | None:
         """Return the stored token, if it is to be believed."""
-        stored = self.store.load()
-        believed = stored is not None and self._flights.login.kept.believes(stored)
-        return stored if believed else None
+        return self.believed(self.store.load())
+
+    def believed(self, stored: Token | None) -> Token | None:
+        """Return *stored*, unless it was refused, or is logged out."""
+        believes = stored is not None and self._flights.login.kept.believes(stored)
+        return stored if believes else None
 
     def what_follows(self, basis: Token | None) -> Unsaved:
         """Return what a token made from *basis* takes the place of in the store."""
@@ -76,7 +79,7 @@ class Keeping:
         return None if stored in (ours, unsaved.replaces) else stored
 
     def newer_after_all(self, ours: Token, unsaved: Unsaved) -> Token | None:
-        """As `_newer_in_store`; None if the store does not answer: *ours* is kept then."""
+        """As `newer_than`; None if the store does not answer: *ours* is kept then."""
         try:
             return self.newer_than(ours, unsaved)
         except LoginRequiredError:
@@ -125,7 +128,7 @@ class Keeping:
     def try_to_save(self, token: Token) -> bool:
         """Save *token*, and return whether that was possible."""
         try:
-            _finish(lambda: self.store.save(token))
+            finish(lambda: self.store.save(token))
         except Exception as error:
             # A new token exists nowhere else: whatever the store raises, keep it in memory.
             level = logging.DEBUG if token is self._told_of else logging.ERROR
@@ -184,7 +187,7 @@ class Keeping:
         displaced = flight.token is None and not self._flights.flies(flight)
         if self.in_turn is flight and displaced:
             with suppress(StoreLockLostError):
-                _finish(self._write_current)
+                finish(self._write_current)
 
     def forget(self, before: Login) -> None:
         """Clear the store of the token that *before* had in hand, and of what that takes the place
@@ -219,7 +222,7 @@ def _cleared(login: Login, _now: Now) -> Login:
     return cleared(login)
 
 
-def _finish(write: Callable[[], object]) -> None:
+def finish(write: Callable[[], object]) -> None:
     """Call *write*, and if it is interrupted (KeyboardInterrupt and the like) once more before that
     goes on: what the store does not hold is lost with the process, and so is the login."""
     try:

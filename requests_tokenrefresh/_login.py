@@ -222,11 +222,16 @@ def refused_early(
     return changed(login, flight=None, over=error, look_at=hand.dead_at, unsaved=None, kept=kept)
 
 
-def awaits_login(login: Login, flight: object, shun: Shunned) -> Login:
-    """What *flight* had was refused, and it goes on with the unattended login."""
+def awaits_login(login: Login, flight: object, *, shun: Shunned, lives_on: bool) -> Login:
+    """What *flight* had was refused, and it goes on with the unattended login.
+
+    Args:
+        lives_on: Whether that was early: the token in hand is used, should that login fail.
+    """
     if flight is not login.flight:
         return login
-    return changed(login, hand=None, unsaved=None, kept=Kept(shun=shun))
+    hand = login.hand if lives_on else None
+    return changed(login, hand=hand, unsaved=None, kept=Kept(shun=shun))
 
 
 def gave_way(login: Login, flight: object, now: Now) -> Login:

@@ -22,7 +22,7 @@ from ._errors import (
 )
 from ._flight import Flight, Flights
 from ._hand import REJECTED, Hand, Now
-from ._keeping import Keeping, emptied, told
+from ._keeping import Keeping, emptied, finish, told
 from ._login import (
     ANYTHING,
     Anything,
@@ -198,7 +198,7 @@ class Renewal:
                 self._kept.try_to_save(pending)
             return newer or pending
         try:
-            stored = self._kept.load()
+            stored = self._store.load()
         except StoreDataLostError:
             basis = flight.began.token or login.kept.seed
             if basis is None or basis.refresh_token is None:
@@ -209,6 +209,8 @@ class Renewal:
             return None
         if stored is None and pending is not None:
             raise emptied()
+        # What was refused is not asked with again: the unattended login is next.
+        stored = self._kept.believed(stored)
         basis, unsaved = (stored, None) if stored is not None else (login.kept.seed, Unsaved(None))
         if basis is not None and pending is None:
             hand = self._take(basis, True)
@@ -257,7 +259,10 @@ class Renewal:
                 return rotated, "adopted"
             if self._log_in is None:
                 raise
-            self._flights.change(lambda login, _now: awaits_login(login, flight, flight.shun))
+            lives_on = self._lives_on(flight)
+            self._flights.change(
+                lambda login, _now: awaits_login(login, flight, shun=flight.shun, lives_on=lives_on)
+            )
             if not self._flights.flies(flight):
                 raise
         return self._asking.log_in(flight, self._log_in), "logged_in"
@@ -271,7 +276,8 @@ class Renewal:
         that siblings do not ask with *basis* again."""
         if self._is_unattended() and self._log_in is None:
             return None  # they may ask: no login of a person has ended
-        unsaved = self._flights.login.unsaved
+        login = self._flights.login
+        unsaved = login.unsaved
         try:
             stored = self._kept.load()
             if stored == basis or (unsaved and unsaved.replaces in (ANYTHING, stored)):
@@ -279,7 +285,7 @@ class Renewal:
                 return None
         except Exception as error:
             # Whatever the store raises, the refusal stands: the server is not asked again.
-            flight.shun = _what_may_linger(basis, unsaved)
+            flight.shun = _what_may_linger(basis, login)
             _log.warning("the login is over, but the store still says otherwise: %s", told(error))
             return None
         if stored is None:
@@ -291,20 +297,20 @@ class Renewal:
         return stored
 
     def _forget(self, flight: Flight, basis: Token) -> Shunned:
-        """Clear the store, or let siblings use up a token that lives; return what it holds then."""
-        if not self._lives_on(flight):
-            self._store.clear()
+        """Clear the store, unless the token is used up, or another login is on its way: siblings
+        would take that for a logout. Return what the store holds then."""
+        if self._log_in is None and not self._lives_on(flight):
+            finish(self._store.clear)
             return ()
         used_up = dataclasses.replace(basis, refresh_token=None)
-        self._store.save(used_up)
+        finish(lambda: self._store.save(used_up))
         return (used_up,)
 
     def _lives_on(self, flight: Flight) -> bool:
-        """Return whether a refusal is early, and ends with the token in hand and not before."""
+        """Return whether a refusal is early: the token in hand is used until it expires."""
         login = self._flights.login
         return (
             flight.why == "early"
-            and self._log_in is None
             and login.standing is not REJECTED
             and login.has_live_token(self._flights.now())
         )
@@ -378,9 +384,11 @@ class Renewal:
         return outcome if flight.token is hand.token else "discarded"
 
 
-def _what_may_linger(basis: Token, unsaved: Unsaved | None) -> Shunned:
-    if unsaved is None or unsaved.replaces is None:
-        return (basis,)
-    if isinstance(unsaved.replaces, Anything):
+def _what_may_linger(basis: Token, login: Login) -> Shunned:
+    """Return what a store may still hold that could not be written, perhaps not for the first time:
+    *basis*, what that was to replace, and what was refused before."""
+    replaced = None if login.unsaved is None else login.unsaved.replaces
+    before = login.kept.shun
+    if isinstance(replaced, Anything) or isinstance(before, Anything):
         return ANYTHING
-    return basis, unsaved.replaces
+    return (*before, basis) if replaced is None else (*before, basis, replaced)

@@ -161,7 +161,8 @@ class Flight:
                 self._try_to_save(ours)
             return newer or ours
         try:
-            stored = login.load()
+            found = self.world.load()
+            stored = login.believed(found)
         except ExpectedError as error:
             if error.kind is not StoreDataLostError:
                 raise
@@ -172,7 +173,7 @@ class Flight:
             if login.rules.unattended != "login":
                 raise
             return None
-        if stored is None and ours is not None:
+        if found is None and ours is not None:
             raise it_is_over("logged_out_elsewhere")  # the store was emptied
         basis = login.seed if stored is None else stored
         if ours is None and basis is not None:  # if it lives, it is used until there is another
@@ -221,7 +222,10 @@ class Flight:
             if self._is_displaced():
                 raise
             # Whatever becomes of the unattended login, what was refused is not tried again.
-            login.drop()
+            if self._is_to_be_used_up():
+                login.unsaved = False
+            else:
+                login.drop()
             login.seed, login.look_beside_at = None, float("-inf")
             self._shun()
             return self._ask(None, "login"), "logged_in"
@@ -266,15 +270,19 @@ class Flight:
 
     def _try_to_save(self, token: Token) -> bool:
         try:
-            self.world.save(token)
+            self._finish(token)
         except ExpectedError:
             return False
-        except KeyboardInterrupt:
-            with suppress(ExpectedError):
-                self.world.save(token)  # it exists nowhere else
-            raise
         self.login.saved(token)
         return True
+
+    def _finish(self, token: Token) -> None:
+        try:
+            self.world.save(token)
+        except KeyboardInterrupt:
+            with suppress(ExpectedError):
+                self.world.save(token)  # once more, before that goes on
+            raise
 
     # -- How it ends ------------------------------------------------------------------------------
 
@@ -337,15 +345,17 @@ class Flight:
         try:
             stored = login.load()
             if replaces is Unsaved.WHATEVER or stored in (basis, replaces):
-                if self._is_to_be_used_up():
+                # Siblings would take an empty store for a logout.
+                if self._is_to_be_used_up() or login.rules.unattended == "login":
                     used_up = replace(basis, refresh_token=None)
-                    self.world.save(used_up)
+                    self._finish(used_up)
                     self.refused = [used_up]
                 else:
                     self.world.clear()
                 return None
         except ExpectedError:
-            self.refused = [basis, *([replaces] if isinstance(replaces, Token) else [])]
+            lingers = [replaces] if isinstance(replaces, Token) else []
+            self.refused = [*login.shunned, basis, *lingers]
             self.refused_whatever_is_stored = replaces is Unsaved.WHATEVER
             return None
         if stored is not None and login.is_expired(stored):
@@ -356,7 +366,7 @@ class Flight:
         """The refusal came early: nobody knows the token in hand to be dead."""
         held_back = self.login.standing is Standing.REJECTED
         alive = self.login.is_alive() and not held_back
-        return self.early and alive and self.login.rules.unattended == "nobody"
+        return self.early and alive
 
     def _shun(self) -> None:
         self.login.shunned = self.refused

@@ -348,7 +348,9 @@ class Login:
 
     def load(self) -> Token | None:
         """Return what is stored, if it is to be believed."""
-        stored = self.world.load()
+        return self.believed(self.world.load())
+
+    def believed(self, stored: Token | None) -> Token | None:
         return None if self.believes_nothing or stored in self.shunned else stored
 
     def _settle(self) -> None:

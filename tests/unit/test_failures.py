@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from tests.support.logins import (
     wait_for_waiters,
 )
 from tests.support.threads import start_together
+from tests.support.troubled_store import Store
 
 
 def refused() -> LoginRequiredError:
@@ -430,6 +432,52 @@ def test_an_unattended_login_that_cannot_be_reached_does_not_end_the_login() -> 
     clock.advance(1)
     assert source.token().access_token == "access-2"
     assert (len(login.calls), len(refresher.calls)) == (2, 1)
+
+
+def test_while_the_unattended_login_fails_a_token_that_was_refused_early_is_used_up() -> None:
+    """And neither the refresh token that was refused, nor the refresher, is tried again."""
+    clock, store, down = Clock(), MemoryTokenStore(), RefreshFailedError("down", retry_after=60.0)
+    refresher, login = Refresher(refused()), Refresher(down, down)
+    source = make_source(refresher, store=store, login=login, clock=clock, random=lambda: 0.0)
+    old = source.token()
+    clock.advance(3300)  # the early window is open
+    for calls in (1, 1, 2):
+        assert source.token() is old
+        assert (len(login.calls), len(refresher.calls)) == (calls, 1)
+        clock.advance(31)
+    assert store.load() == replace(old, refresh_token=None)
+    clock.advance(60)
+    assert source.token() == store.load() == Token("access-3", "refresh-3")
+    assert len(refresher.calls) == 1
+
+
+@pytest.mark.parametrize("unattended", [True, False])
+def test_an_interrupt_while_a_refused_refresh_token_is_taken_away_does_not_leave_it(
+    unattended: bool,
+) -> None:
+    store, refresher = Store(), Refresher(refused())
+    source = make_source(refresher, store=store, login=(lambda: "fresh") if unattended else None)
+    old = source.token()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    store.before.update(save=interrupt, clear=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        source.refresh(old)
+    assert store.load() == (replace(old, refresh_token=None) if unattended else None)
+
+
+def test_while_the_unattended_login_fails_a_token_that_lives_fails_only_who_holds_a_401() -> None:
+    clock, down = Clock(), RefreshFailedError("down", retry_after=60.0)
+    refresher, login = Refresher(refused()), Refresher(down)
+    source = make_source(refresher, login=login, clock=clock, random=lambda: 0.0)
+    old = source.token()
+    clock.advance(3300)
+    assert source.token() is old
+    with pytest.raises(RefreshFailedError, match="down"):
+        source.reject(old, DATA)
+    assert source.token() is old
 
 
 # -- 7: waiting has a limit --------------------------------------------------------------------

@@ -356,19 +356,29 @@ def test_saving_again_does_not_overwrite_a_login_that_comes_in_between() -> None
 
 
 @pytest.mark.parametrize("unattended", [None, lambda: "vault"], ids=["", "unattended login"])
-def test_a_login_between_the_leaders_look_and_its_clear_is_not_cleared(
+def test_a_login_between_the_leaders_look_and_what_it_writes_is_not_lost(
     unattended: Callable[[], str] | None,
 ) -> None:
-    class Clearing(MemoryTokenStore):
-        before = staticmethod(lambda: source.login("newer"))
+    """It clears, or leaves what was refused without its refresh token."""
+
+    class Interposing(MemoryTokenStore):
+        before = staticmethod(lambda: None)
 
         def clear(self) -> None:
-            before, self.before = self.before, staticmethod(lambda: None)
-            before()
+            self._interpose()
             super().clear()
 
-    store = Clearing()
+        def save(self, token: Token) -> None:
+            self._interpose()
+            super().save(token)
+
+        def _interpose(self) -> None:
+            before, self.before = self.before, staticmethod(lambda: None)
+            before()
+
+    store = Interposing()
     refresher = Refresher(LoginRequiredError("no", reason="invalid_grant"))
     source = make_source(refresher, store=store, login=unattended)
+    store.before = staticmethod(lambda: source.login("newer"))
     assert source.refresh(source.token()).access_token == "newer"
     assert store.load() == Token("newer")

@@ -294,10 +294,16 @@ def test_without_a_token_there_is_no_early_refusal() -> None:
 
 def test_before_the_unattended_login_what_was_refused_is_out_of_hand() -> None:
     before = login(unsaved=Unsaved(STORED))
-    after = awaits_login(before, FLIGHT, (OLD,))
+    after = awaits_login(before, FLIGHT, shun=(OLD,), lives_on=False)
     assert after == before._replace(
         hand=None, unsaved=None, kept=Kept(shun=(OLD,)), until=-math.inf
     )
+
+
+def test_before_the_unattended_login_what_was_refused_early_is_used_up() -> None:
+    before = login(unsaved=Unsaved(STORED))
+    after = awaits_login(before, FLIGHT, shun=(OLD,), lives_on=True)
+    assert after == before._replace(unsaved=None, kept=Kept(shun=(OLD,)))
 
 
 @pytest.mark.parametrize(

@@ -660,7 +660,7 @@ def test_what_holds_whatever_happens(data: st.DataObject) -> None:
         ),
         lambda it, hand: refused(it, object(), END, shun=()),
         lambda it, hand: refused_early(it, object(), END, shun=()),
-        lambda it, hand: awaits_login(it, object(), ()),
+        lambda it, hand: awaits_login(it, object(), shun=(), lives_on=True),
         lambda it, hand: gave_way(it, object(), NOW),
     ],
 )

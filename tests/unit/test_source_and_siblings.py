@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -264,6 +266,37 @@ def test_a_refresh_that_failed_says_why_although_the_store_fails_as_well() -> No
     source = make_source(refresher, store=store)
     with pytest.raises(RefreshFailedError, match="no answer"):
         source.refresh(source.token())
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_siblings_do_not_take_a_refusal_for_a_logout_where_the_login_is_unattended(
+    early: bool,
+) -> None:
+    """While the login server is down for one, the other is not logged out, and brings the next."""
+    clock, store, reasons = Clock(), Store(), list[str]()
+    down, refused = (
+        Refresher(RefreshFailedError("down", retry_after=60.0)),
+        Refresher(INVALID_GRANT),
+    )
+    refused_too = Refresher(INVALID_GRANT)
+    options: dict[str, Any] = {"store": store, "clock": clock, "random": lambda: 0.0}
+    options.update(on_logout=reasons.append, logged_in=False)
+    one = make_source(refused, login=down, **options)
+    other = make_source(refused_too, login=lambda: "fresh", **options)
+    one.login(first_token())
+    old, same = one.token(), other.token()
+    if early:
+        clock.advance(3300)
+        assert one.token() is old
+    else:
+        with pytest.raises(RefreshFailedError, match="down"):
+            one.refresh(old)
+    assert other.refresh(same) == Token("fresh")
+    assert (len(refused.calls), len(down.calls)) == (1, 1)
+    # What was refused is not sent again.
+    assert refused_too.calls == [replace(old, refresh_token=None)]
+    assert one.refresh(old) == Token("fresh")
+    assert reasons == []
 
 
 # -- a store that has lost its data ----

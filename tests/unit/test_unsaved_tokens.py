@@ -324,6 +324,24 @@ def test_what_was_refused_is_no_newer_one_while_the_unattended_login_is_not_save
     assert source.refresh(source.token()) == siblings()
 
 
+def test_all_that_were_refused_while_the_store_could_not_be_written_are_remembered() -> None:
+    """The first of them is the one that it holds."""
+    clock, store, no_refresh_token = Clock(), Store(), "there is nothing to ask with"
+    refresher = Refresher(REFUSED, LoginRequiredError(no_refresh_token, reason="no_token"))
+    logins = Refresher({"access_token": "second"}, {"access_token": "third"})
+    source = make_source(refresher, store=store, clock=clock, login=logins)
+    store.fails["save"] = DOWN
+    for token in ("second", "third"):
+        assert source.refresh(source.token()) == Token(token)
+    del store.fails["save"]
+    assert source.refresh(source.token()).access_token == "access-3"
+    assert [token and token.access_token for token in refresher.calls] == [
+        "access-0",
+        "second",
+        "third",
+    ]
+
+
 # -- when refreshing fails ----
 
 
