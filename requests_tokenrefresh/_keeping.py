@@ -106,13 +106,13 @@ class Keeping:
         if kept != self._pause_seen:
             self._pause_seen, self._seen_at = kept, now.steady
         # The clock that has told the end may be wrong, by minutes or by years.
-        lasts = kept.until > now.wall and kept.seconds > 0  # which no NaN is
-        longest = self._seen_at + min(kept.seconds, LONGEST_SAID)
-        until = min(longest, now.steady + kept.until - now.wall) if lasts else now.steady
+        left = min(kept.seconds, LONGEST_SAID) - (now.steady - self._seen_at)
+        lasts = kept.until > now.wall and left > 0  # which no NaN is
+        seconds = min(left, kept.until - now.wall) if lasts else 0.0
         resting = RefreshFailedError(
             "the token endpoint failed another process with this login, and is not asked again yet"
         )
-        return Pause(resting, kept.failures, until)
+        return Pause(resting, kept.failures, now.steady + seconds)
 
     def keep_pause(self, pause: Pause, now: Now) -> None:
         """Let siblings know of *pause*. It is advice, and no reason to fail."""
