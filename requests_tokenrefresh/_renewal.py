@@ -263,7 +263,7 @@ class Renewal:
             self._flights.change(
                 lambda login, _now: awaits_login(login, flight, shun=flight.shun, lives_on=lives_on)
             )
-            if not self._flights.flies(flight):
+            if flight.interrupt is not None or not self._flights.flies(flight):
                 raise
         return self._asking.log_in(flight, self._log_in), "logged_in"
 
@@ -287,6 +287,10 @@ class Renewal:
             # Whatever the store raises, the refusal stands: the server is not asked again.
             flight.shun = _what_may_linger(basis, login)
             _log.warning("the login is over, but the store still says otherwise: %s", told(error))
+            return None
+        except BaseException as interrupt:
+            # It goes on once it is known here what the issuer has said.
+            flight.shun, flight.interrupt = _what_may_linger(basis, login), interrupt
             return None
         if stored is None:
             return None

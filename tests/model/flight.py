@@ -55,6 +55,7 @@ class Flight:
         self.brought: Token | None = None
         self.follows = None  # what that takes the place of in the store
         self.failures = 0  # in a row, before this one, of all who share the store
+        self.is_interrupted = False  # while what was refused is taken away
         self.told_to_wait: float | None = None  # by what another process has left in the store
         self.landed: str | None = None  # with a token, and how that was had
 
@@ -67,6 +68,8 @@ class Flight:
             self.login.outcomes.append("abandoned")
             raise
         self.login.outcomes.append(outcome)
+        if self.is_interrupted:
+            raise KeyboardInterrupt
         return error
 
     def _outcome(self) -> tuple[str, ExpectedError | None]:
@@ -217,9 +220,7 @@ class Flight:
             rotated = None if basis is None else self._after_refusal(basis)
             if rotated is not None:
                 return rotated, "adopted"
-            if login.rules.unattended != "login":
-                raise
-            if self._is_displaced():
+            if login.rules.unattended != "login" or self._is_displaced():
                 raise
             # Whatever becomes of the unattended login, what was refused is not tried again.
             if self._is_to_be_used_up():
@@ -228,6 +229,8 @@ class Flight:
                 login.drop()
             login.seed, login.look_beside_at = None, float("-inf")
             self._shun()
+            if self.is_interrupted:
+                raise
             return self._ask(None, "login"), "logged_in"
 
     def _may_ask(self) -> None:
@@ -353,7 +356,8 @@ class Flight:
                 else:
                     self.world.clear()
                 return None
-        except ExpectedError:
+        except (ExpectedError, KeyboardInterrupt) as error:
+            self.is_interrupted = isinstance(error, KeyboardInterrupt)
             lingers = [replaces] if isinstance(replaces, Token) else []
             self.refused = [*login.shunned, basis, *lingers]
             self.refused_whatever_is_stored = replaces is Unsaved.WHATEVER

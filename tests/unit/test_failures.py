@@ -468,6 +468,29 @@ def test_an_interrupt_while_a_refused_refresh_token_is_taken_away_does_not_leave
     assert store.load() == (replace(old, refresh_token=None) if unattended else None)
 
 
+@pytest.mark.parametrize("unattended", [True, False])
+def test_an_interrupt_after_a_refusal_does_not_undo_it(unattended: bool) -> None:
+    """Even if the store, which cannot be written, goes on saying otherwise."""
+    store, refresher, reasons = Store(), Refresher(refused()), list[str]()
+    login = Refresher() if unattended else None
+    source = make_source(refresher, store=store, login=login, on_logout=reasons.append)
+    old = source.token()
+
+    def interrupt() -> None:
+        store.fails.update(save=OSError("down"), clear=OSError("down"))
+        raise KeyboardInterrupt
+
+    store.before.update(save=interrupt, clear=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        source.refresh(old)
+    assert store.load() == old
+    assert reasons == ([] if unattended else ["invalid_grant"])
+    assert login is None or not login.calls  # an interrupt is not made to wait for that
+    with pytest.raises(LoginRequiredError):
+        source.token()
+    assert len(refresher.calls) == 1
+
+
 def test_while_the_unattended_login_fails_a_token_that_lives_fails_only_who_holds_a_401() -> None:
     clock, down = Clock(), RefreshFailedError("down", retry_after=60.0)
     refresher, login = Refresher(refused()), Refresher(down)
