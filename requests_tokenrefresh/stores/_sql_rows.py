@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -114,11 +114,17 @@ class LoginRow:
         return found
 
     def touch(self, connection: Connection, row: Row) -> bool:
-        """Write *row* as it is, and return whether it is *row* still.
+        """Change *row* and take that back, in one step; return whether it is *row* still.
 
-        So a database that takes no writes says so, also if the row is absent.
+        So a database that takes no writes says so, also if the row is absent. What stays the same
+        all the while SQLite and MySQL would not write at all, however full the disk.
         """
-        return self._changed(connection, row, {"token": self._table.c.token})
+        raised = replace(row, version=row.version + 1)
+        there = self._update(connection, row, {"version": raised.version})
+        if there:
+            self._update(connection, raised, {"version": row.version})
+        connection.commit()
+        return there or self.read(connection).version == row.version
 
     def read_pause(self, connection: Connection) -> str | None:
         """Return the pause as it was written; None if there is none."""
@@ -147,12 +153,15 @@ class LoginRow:
         return changed or self.read(connection).version == row.version
 
     def _updated(self, connection: Connection, row: Row, values: dict[str, Any]) -> bool:
+        changed = self._update(connection, row, values)
+        connection.commit()
+        return changed
+
+    def _update(self, connection: Connection, row: Row, values: dict[str, Any]) -> bool:
         columns = self._table.c
         change = update(self._table).values(values)
         change = change.where(columns.name == self._name, columns.version == row.version)
-        changed = self._execute(connection, change).rowcount
-        connection.commit()
-        return changed == 1
+        return self._execute(connection, change).rowcount == 1
 
     def _swapped(self, connection: Connection, old: Row, new: Row) -> bool:
         values = {"token": new.content, "version": new.version, "pause": None}

@@ -10,23 +10,27 @@ import itertools
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 
 from requests_tokenrefresh import (
     FileTokenStore,
+    RedisTokenStore,
+    SQLTokenStore,
     StoreUnavailableError,
     Token,
+    TokenStore,
     TokenStoreError,
 )
 from tests.support.disks import KINDS, Disk, disk, disk_at
 from tests.support.logins import START, Clock
 from tests.support.page_site import PageSite, Program
 from tests.support.threads import run_together
+from tests.support.valkey_server import ValkeyServer
 
 __all__ = ["disk"]  # a fixture
 
@@ -103,88 +107,184 @@ def test_a_disk_that_fills_while_the_server_answers_has_room_for_the_answer(
         assert pages.token_calls == 1
 
 
-# -- A disk in trouble at any moment of a turn ---------------------------------------------------
+# -- A store in trouble at any moment of a turn --------------------------------------------------
 
 BEFORE_THE_ANSWER = ["before the lock", "before the check"]
 MOMENTS = [*BEFORE_THE_ANSWER, "before the answer", "before the save"]
-TROUBLES = [
-    ("fill", "make_room", True),
-    ("fill", "make_room", False),
-    ("make_read_only", "make_writable", True),
-    ("", "", False),
+
+
+class Trouble(NamedTuple):
+    """What happens to a store, what heals it, and whether the program lives to see that."""
+
+    what: str
+    cure: str = ""
+    lives: bool = True
+
+
+FULL, READ_ONLY = Trouble("fill", "make_room"), Trouble("make_read_only", "make_writable")
+KILLED, KILLED_ON_A_FULL_DISK = Trouble("", lives=False), FULL._replace(lives=False)
+A_STRANGER = Trouble("replace")
+
+# A program that is killed between the answer and a save that the store refuses takes the answer
+# with it, unless the store has kept room for that; and a stranger who writes in the moment of the
+# save is overwritten, unless the store has a fence.
+PLAN = [
+    *itertools.product([FULL, READ_ONLY, KILLED], MOMENTS),
+    *itertools.product([KILLED_ON_A_FULL_DISK], BEFORE_THE_ANSWER),
+    *itertools.product([A_STRANGER], MOMENTS[:-1]),
 ]
-"""What happens to the disk, what heals it, and whether the program lives to see that.
-
-One that is killed between the answer and a save that the disk refuses takes the answer with it.
-"""
-
-
-class WatchedStore(FileTokenStore):
-    """Calls *watch* with the moment of the turn."""
-
-    def __init__(self, path: Path, watch: Callable[[str], None]) -> None:
-        super().__init__(path)
-        self._watch = watch
-
-    def lock(self, timeout: float) -> AbstractContextManager[None]:
-        self._watch("before the lock")
-        return super().lock(timeout)
-
-    def ensure_can_save(self) -> None:
-        self._watch("before the check")
-        super().ensure_can_save()
-
-    def save(self, token: Token) -> None:
-        self._watch("before the save")
-        super().save(token)
+# A Redis that takes no write at all does not free the lock either: that takes ten seconds.
+PLAN_IN_MEMORY = [(trouble, moment) for trouble, moment in PLAN if trouble is not READ_ONLY]
+PLAN_ON_A_DISK = [*PLAN, *itertools.product([KILLED_ON_A_FULL_DISK], MOMENTS[2:])]
 
 
-@pytest.mark.parametrize("kind", KINDS[-1:])
+class Place(Protocol):
+    """Where a login is stored, and can be troubled.
+
+    Attributes:
+        spares: When a stranger's token may come for nobody to ask the issuer.
+    """
+
+    plan: list[tuple[Trouble, str]]
+    spares: list[str]
+
+    def store(self, watch: Callable[[str], None]) -> TokenStore: ...
+
+    def replace(self, token: Token) -> None:
+        """Write as somebody does who does not use our lock."""
+
+
+class FileOnDisk:
+    plan = PLAN_ON_A_DISK
+    spares = MOMENTS[:1]
+
+    def __init__(self, disk: Disk) -> None:
+        self._path = disk.folder / "token.json"
+        self.fill, self.make_room = disk.fill, disk.make_room
+        self.make_read_only, self.make_writable = disk.make_read_only, disk.make_writable
+
+    def store(self, watch: Callable[[str], None]) -> TokenStore:
+        return watched(FileTokenStore, watch)(self._path)
+
+    def replace(self, token: Token) -> None:
+        theirs = self._path.with_name("theirs")
+        FileTokenStore(theirs).save(token)
+        theirs.replace(self._path)
+
+
+class SQLiteOnDisk(FileOnDisk):
+    plan = PLAN
+    spares = MOMENTS[:2]  # there is a fence
+
+    def store(self, watch: Callable[[str], None]) -> TokenStore:
+        return watched(SQLTokenStore, watch)(self._url, name="reports")
+
+    def replace(self, token: Token) -> None:
+        SQLTokenStore(self._url, name="reports").save(token)
+
+    @property
+    def _url(self) -> str:
+        return f"sqlite:///{self._path.with_name('logins.sqlite')}"
+
+
+class RedisInMemory:
+    plan = PLAN_IN_MEMORY
+    spares = MOMENTS[:2]
+
+    def __init__(self, server: ValkeyServer) -> None:
+        self._server = server
+
+    def store(self, watch: Callable[[str], None]) -> TokenStore:
+        return watched(RedisTokenStore, watch)(self._server.url, key="reports")
+
+    def replace(self, token: Token) -> None:
+        RedisTokenStore(self._server.url, key="reports").save(token)
+
+    def fill(self) -> None:
+        self._server.command("CONFIG", "SET", "maxmemory", "1")
+
+    def make_room(self) -> None:
+        self._server.command("CONFIG", "SET", "maxmemory", "0")
+
+
+def watched(store: type[Any], watch: Callable[[str], None]) -> type[Any]:
+    """Return *store*, calling *watch* with the moment of the turn."""
+
+    class Watched(store):  # type: ignore[misc]
+        def lock(self, timeout: float) -> AbstractContextManager[None]:
+            watch("before the lock")
+            return super().lock(timeout)  # type: ignore[no-any-return]
+
+        def ensure_can_save(self) -> None:
+            watch("before the check")
+            super().ensure_can_save()
+
+        def save(self, token: Token) -> None:
+            watch("before the save")
+            super().save(token)
+
+    return Watched
+
+
+@pytest.fixture(params=["file", "sqlite", "redis"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    if request.param == "redis":
+        yield RedisInMemory(request.getfixturevalue("valkey_server")())
+        return
+    kind = {"file": FileOnDisk, "sqlite": SQLiteOnDisk}[request.param]
+    with (
+        pytest.MonkeyPatch.context() as patches,
+        disk_at(tmp_path / "disk", KINDS[-1], patches) as one,
+    ):
+        yield kind(one)
+
+
 def test_trouble_at_any_moment_of_two_hundred_expiries_loses_no_login(
-    pages: PageSite, tmp_path: Path, kind: str
+    pages: PageSite, place: Place
 ) -> None:
-    """Only requests before whose refresh the disk says no do fail."""
-    plan = list(itertools.product(TROUBLES, MOMENTS)) * 13
+    """Only requests before whose refresh the store says no do fail."""
+    plan = place.plan * (200 // len(place.plan) + 1)
     random.Random(13).shuffle(plan)
     clock, due = Clock(), {}
-    with pytest.MonkeyPatch.context() as patches, disk_at(tmp_path / "disk", kind, patches) as it:
 
-        def watch(moment: str) -> None:
-            trouble = due.pop(moment, "")
-            if trouble:
-                getattr(it, trouble)()
+    def watch(moment: str) -> None:
+        trouble = due.pop(moment, "")
+        if trouble == "replace":
+            place.replace(Token.from_mapping(pages.log_in(), received_at=clock()))
+        elif trouble:
+            getattr(place, trouble)()
 
-        def answer(request: Any) -> Any:
-            watch("before the answer")
-            return pages.process(request)
+    def answer(request: Any) -> Any:
+        watch("before the answer")
+        return pages.process(request)
 
-        def begin() -> Program:
-            store = WatchedStore(it.folder / "token.json", watch)
-            return Program(pages, store=store, clock=clock, trial_timeout=0.0)
+    def begin() -> Program:
+        return Program(pages, store=place.store(watch), clock=clock, trial_timeout=0.0)
 
-        pages.fault = answer
-        program, failed = begin().log_in(), []
-        for (trouble, cure, lives), moment in plan:
-            pages.expire()
-            due = {moment: trouble}
-            try:
-                assert program.status("/ok") == 200
-            except StoreUnavailableError:
-                failed.append((trouble, moment))
-            if not lives:
-                program.session.close()
-                program = begin()
-            if cure:
-                getattr(it, cure)()
-            clock.advance(60)
+    pages.fault = answer
+    program, failed = begin().log_in(), []
+    for trouble, moment in plan:
+        pages.expire()
+        due = {moment: trouble.what}
+        try:
             assert program.status("/ok") == 200
-        program.assert_logged_in()
-        program.session.close()
-    assert pages.token_calls == len(plan)
+        except StoreUnavailableError:
+            failed.append((trouble, moment))
+        if not trouble.lives:
+            program.session.close()
+            program = begin()
+        if trouble.cure:
+            getattr(place, trouble.cure)()
+        clock.advance(60)
+        assert program.status("/ok") == 200
+    program.assert_logged_in()
+    program.session.close()
+    spared = sum(plan.count((A_STRANGER, moment)) for moment in place.spares)
+    assert pages.token_calls == len(plan) - spared
     assert failed == [
         (trouble, moment)
-        for (trouble, _, _), moment in plan
-        if trouble and moment in BEFORE_THE_ANSWER
+        for trouble, moment in plan
+        if trouble.cure and moment in BEFORE_THE_ANSWER
     ]
 
 

@@ -113,7 +113,7 @@ def test_a_save_without_a_look_in_its_turn_looks_first(store, engine):
     ]
 
 
-def test_to_make_sure_costs_one_statement_and_so_does_a_pause(store, engine, url):
+def test_to_make_sure_costs_two_statements_and_a_pause_one(store, engine, url):
     store.save(OLD)
     with store.lock(0):
         store.load()
@@ -122,7 +122,7 @@ def test_to_make_sure_costs_one_statement_and_so_does_a_pause(store, engine, url
             store.load_pause()
             store.save_pause(PAUSE)
             store.save(NEW)
-    assert sent == ["UPDATE", "SELECT", "UPDATE", "UPDATE"]
+    assert sent == ["UPDATE", "UPDATE", "SELECT", "UPDATE", "UPDATE"]
 
 
 # Rows
