@@ -368,7 +368,6 @@ class Flights:
         """
         here = threading.get_ident()
         with self.turn:
-            flight.waiters.setdefault(here, None)
             # Hundreds of threads that wake at once fight for the interpreter, and that costs a
             # storm more than the refresh does. So few are woken, and whoever leaves wakes the next.
             try:

@@ -557,6 +557,29 @@ def test_a_body_that_cannot_be_sent_again_gets_its_401_and_the_next_request_a_ne
     assert len(api.calls) == 1
 
 
+def test_the_next_request_there_counts_as_its_replay(api: responses.RequestsMock) -> None:
+    """Or a page that answers 401 to whatever is sent to it would cost a refresh each time."""
+    refresher = Refresher()
+    source = make_source(refresher)
+    session = session_for(source)
+    api.post(URL, status=401)
+    for _ in range(2):
+        session.post(URL, data=iter([b"1"]))
+        assert not source.on_trial(source.token())
+    assert len(refresher.calls) == 1
+
+
+def test_a_401_whose_challenge_says_so_is_passed_on_with_that_reason(
+    api: responses.RequestsMock, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.get(URL, status=401, headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'})
+    with caplog.at_level("INFO", "requests_tokenrefresh"):
+        session_for(make_source()).get(URL)
+    assert caplog.messages == [
+        f"the 401 of GET {URL} is passed on: its challenge says insufficient_scope"
+    ]
+
+
 def test_if_the_refresh_for_the_next_request_fails_the_caller_still_gets_its_401(
     api: responses.RequestsMock, caplog: pytest.LogCaptureFixture
 ) -> None:

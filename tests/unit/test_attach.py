@@ -371,15 +371,22 @@ def test_a_scheme_that_is_a_placeholder_is_replaced_and_that_is_said_once(
 
 
 @pytest.mark.parametrize("attach", ["X-Auth-Token", in_a_cookie])
+@pytest.mark.parametrize("placeholder", [b"Bearer placeholder", "bearer of two words", "Bearer"])
 def test_a_placeholder_is_taken_out_where_the_token_stands_elsewhere(
-    api: responses.RequestsMock, attach: Any
+    api: responses.RequestsMock, attach: Any, placeholder: str | bytes
 ) -> None:
     session = session_for(attach=attach, replaces=("Bearer",))
-    session.headers["Authorization"] = b"Bearer placeholder"
+    session.headers["Authorization"] = placeholder
     reject_once(api)
     session.get(URL)
     assert sent(api) == [None, None]
-    assert session.headers["Authorization"] == b"Bearer placeholder"
+    assert session.headers["Authorization"] == placeholder
+
+
+def test_a_scheme_that_nobody_has_sent_is_not_taken_out(api: responses.RequestsMock) -> None:
+    api.get(URL)
+    session_for(attach="X-Auth-Token", replaces=("XXXX",)).get(URL)
+    assert sent(api) == [None]
 
 
 @pytest.mark.parametrize(

@@ -344,6 +344,43 @@ def test_logging_in_ends_the_backoff() -> None:
     assert source.refresh(source.token()).access_token == "access-2"
 
 
+@pytest.mark.parametrize(("retry_after", "said"), [(0.0, "0.0 s"), (7.25, "7.2 s")])
+def test_when_the_next_refresh_may_be_is_in_the_log(
+    caplog: pytest.LogCaptureFixture, retry_after: float, said: str
+) -> None:
+    refresher = Refresher(RefreshFailedError("busy", retry_after=retry_after))
+    source = make_source(refresher, random=lambda: 0.0)
+    with pytest.raises(RefreshFailedError):
+        source.refresh(source.token())
+    assert caplog.messages == [f"the refresh failed; the next one in {said} at the earliest: busy"]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_that_the_token_in_use_is_the_last_one_is_in_the_log_if_it_is(
+    caplog: pytest.LogCaptureFixture, early: bool
+) -> None:
+    clock = Clock()
+    source = make_source(Refresher(refused()), clock=clock, random=lambda: 0.0)
+    old = source.token()
+    if early:
+        clock.advance(3300)
+        assert source.token() is old
+    else:
+        with pytest.raises(LoginRequiredError):
+            source.refresh(old)
+    assert ["the token in use is the last one" in one for one in caplog.messages] == [True] * early
+
+
+def test_a_refusal_in_the_last_seconds_of_a_token_comes_no_longer_early() -> None:
+    """It counts as expired: nobody is to be surprised in the middle of something."""
+    clock, reasons = Clock(), list[str]()
+    source = make_source(Refresher(refused()), clock=clock, on_logout=reasons.append)
+    clock.advance(3595)
+    with pytest.raises(LoginRequiredError):
+        source.token()
+    assert reasons == ["invalid_grant"]
+
+
 def test_what_a_flight_ends_with_is_told() -> None:
     heard = Heard()
     source = make_source(Refresher(unreachable(0.0), refused()), listeners=[heard])
@@ -408,9 +445,14 @@ class ClientsOwn(Refresher):
 
 def test_the_refusal_of_a_refresher_that_needs_nobody_ends_nothing() -> None:
     clock, reasons, store = Clock(), list[str](), MemoryTokenStore()
-    refresher = ClientsOwn(refused())
+    refresher, heard = ClientsOwn(refused()), Heard()
     source = make_source(
-        refresher, on_logout=reasons.append, clock=clock, random=lambda: 0.0, store=store
+        refresher,
+        on_logout=reasons.append,
+        clock=clock,
+        random=lambda: 0.0,
+        store=store,
+        listeners=[heard],
     )
     old = source.token()
     for _ in range(2):
@@ -420,6 +462,8 @@ def test_the_refusal_of_a_refresher_that_needs_nobody_ends_nothing() -> None:
     clock.advance(1)
     assert source.reject(old, DATA) == Token("access-2", "refresh-2")
     assert reasons == []
+    outcomes = [event.outcome for event in heard.of(RefreshEnded)]  # type: ignore[attr-defined]
+    assert outcomes == ["transient", "refreshed"]
 
 
 def test_an_unattended_login_that_cannot_be_reached_does_not_end_the_login() -> None:

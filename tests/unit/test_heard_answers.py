@@ -134,6 +134,14 @@ def test_a_refresher_on_another_thread_that_asks_its_own_source_is_told_so(
         source.token()
 
 
+def test_the_thread_that_asks_has_a_name_and_does_not_keep_a_program_from_its_end() -> None:
+    seen: list[threading.Thread] = []
+    source = make_source(OnAnyThread(lambda: seen.append(threading.current_thread())))
+    source.refresh(source.token())
+    assert [thread.name for thread in seen] == [f"{threading.current_thread().name}, asking"]
+    assert seen[0].daemon
+
+
 def test_what_a_handler_raises_while_the_thread_starts_does_not_ask_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -444,6 +444,22 @@ def test_nothing_ends_as_long_as_one_of_them_accepts() -> None:
     assert stage.store.load() == stage.new
 
 
+def test_patience_ends_with_the_login() -> None:
+    """Not with the next try: that would send what is logged out."""
+    stage, tries = Stage(trial_patience=60.0), list[bool]()
+
+    def be_patient() -> None:
+        stage.source._flights.login.flight.pilot = threading.get_ident()  # as its leader
+        while stage.source.tries_again(stage.new):
+            tries.append(True)
+
+    again = start_together(1, be_patient)
+    wait_until(lambda: len(tries) == 3 and waiters(stage.source) == 1)
+    stage.source.logout()
+    again.outcomes()
+    assert len(tries) == 3
+
+
 def test_nobody_is_left_waiting() -> None:
     stage = Stage(OTHER, THIRD, None)
     stage.source.refuse(stage.new, DATA)

@@ -199,6 +199,8 @@ def test_a_token_is_not_made_with_a_type_that_is_no_scheme(token_type: Any) -> N
         ({"expires_in": 60, "expires_at": "not a date"}, NOW + 60),
         ({"expires_in": "soon", "expires_at": NOW + 5}, NOW + 5),
         ({"expires_at": (NOW + 5) * 1000}, NOW + 5),
+        ({"expires_at": 1e11}, 1e11),  # in the year 5138; later ones count in milliseconds
+        ({"expires_at": 1e11 + 1}, 1e8 + 0.001),
         ({"access_token": f"a.{base64.urlsafe_b64encode(b'[' * 100_000).decode()}.c"}, None),
     ],
 )
@@ -322,6 +324,13 @@ def test_the_life_of_a_fresh_token_is_counted_from_now_whatever_our_clock_shows(
     token = fresh(date=NOW + skew, **said(NOW + skew))
     assert token.expires_at == (None if lives is None else NOW + lives)
     assert token.issued_at == NOW
+
+
+def test_a_day_that_there_is_not_is_no_moment(caplog: pytest.LogCaptureFixture) -> None:
+    assert fresh(expires_at="2026-02-30T12:00:00Z").expires_at is None
+    [message] = caplog.messages
+    assert message.startswith("expires_at in a token reply cannot be read")
+    assert message.endswith("it is not a date and time that there is")
 
 
 def test_without_a_date_a_moment_is_one_of_our_clock() -> None:

@@ -278,19 +278,24 @@ def test_the_spent_one_before_it_is_not_found_again_where_it_could_not_be_cleare
     assert len(refresher.calls) == 2
 
 
-def test_a_login_that_is_refused_unsaved_does_not_bring_back_the_one_before_it() -> None:
+@pytest.mark.parametrize("clears", [True, False])
+def test_a_login_that_is_refused_unsaved_does_not_bring_back_the_one_before_it(
+    clears: bool,
+) -> None:
     clock, store = Clock(), Store()
     store.save(siblings())
     source = make_source(Refresher(REFUSED), store=store, clock=clock, logged_in=False)
     store.fails["save"] = DOWN
     with pytest.raises(StoreUnavailableError):
         source.login("ours")
+    if not clears:
+        store.fails["clear"] = DOWN
     with pytest.raises(LoginRequiredError):
         source.refresh(source.token())
     clock.advance(1)
     with pytest.raises(LoginRequiredError):
         source.token()
-    assert store.load() is None
+    assert store.load() == (None if clears else siblings())
 
 
 @pytest.mark.parametrize("healed", [False, True])
