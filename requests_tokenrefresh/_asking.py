@@ -58,9 +58,12 @@ class Asking:
             raise
         except Exception as error:
             now = self._flights.now().wall
-            raise failure_of(error, basis=basis, asked_at=asked_at, now=now) from error
-        token = _token_in(reply, basis, asked_at)
-        del reply  # this frame may be part of a traceback, and there are tools that show variables
+            token: Token | TokenRefreshError = failure_of(
+                error, basis=basis, asked_at=asked_at, now=now
+            )
+        else:
+            token = _token_in(reply, basis, asked_at)
+            del reply  # this frame may be in a traceback, and there are tools that show variables
         if isinstance(token, TokenRefreshError):
             raise token
         if not self._take(token, False).counts_as_expired(self._flights.now()):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
-from requests.utils import check_header_validity
+from requests.utils import check_header_validity, select_proxy
 
-from .._errors import RefreshFailedError
+from .._errors import InsecureTransportError, RefreshFailedError
 from .._origins import require_secure
 from ._answer import Answer, answer_in
 from ._cause import advice_for, innermost, unless_it_tells, without_frames
@@ -22,6 +24,10 @@ from ._exchange import OneExchange
 from ._quote import Secrets, name_of
 
 _log = logging.getLogger("requests_tokenrefresh")
+
+_SECRET_NAME = re.compile(r"secret|token|key|pass|pwd|pin\b|sig|cred|auth|code\b", re.IGNORECASE)
+_LONG = 16  # characters
+_DRAWN = re.compile(r"[A-Za-z].*\d|\d.*[A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class TokenEndpoint:
 
     Raises:
         TypeError, ValueError: An argument makes no sense.
-        InsecureTransportError: *url* is plain http to another machine, and not *insecure*.
+        InsecureTransportError: *url* is plain http to another machine, and not *insecure*; or it
+            is plain http, and one of *proxies* is for it.
     """
 
     def __init__(
@@ -81,6 +88,13 @@ class TokenEndpoint:
                 "tokens",
                 self.name,
             )
+        if _may_have_a_secret_in_its_query(url):
+            _log.warning(
+                "the query of the token endpoint %s looks like a secret, and URLs are written into "
+                "logs: those of servers and proxies, and of urllib3 at DEBUG. If the server takes "
+                "it elsewhere, pass it in data= or headers=, or by auth=",
+                self.name,
+            )
         self._url = url
         self._headers = _checked_headers(headers or {})
         if not isinstance(timeout, tuple) or len(timeout) != 2:
@@ -95,6 +109,11 @@ class TokenEndpoint:
         self._verify = verify
         self._cert = cert
         self._proxies = dict(proxies or {})
+        if not url.lower().startswith("https:") and select_proxy(url, self._proxies):
+            raise InsecureTransportError(
+                f"the token endpoint {self.name} is plain http, and the proxy that proxies= has "
+                "for it could read the refresh token: leave that out, or use https"
+            )
         self._clock = clock
 
     def ask(self, question: Question, *, auth: Auth) -> Answer:
@@ -144,11 +163,11 @@ class TokenEndpoint:
         if sent is not None:
             said += f": {secrets.quote(str(cause))}"
         # Otherwise there is nothing to compare with, and its text may be a secret: a header that
-        # cannot be sent, say.
+        # cannot be sent, say, or what an auth= of the user's own has to say.
         failure = RefreshFailedError(
             f"the exchange with the token endpoint {self.name} failed ({said}); {advice_for(error)}"
         )
-        failure.__cause__ = unless_it_tells(cause, secrets)
+        failure.__cause__ = None if sent is None else unless_it_tells(cause, secrets)
         return failure
 
 
@@ -156,6 +175,14 @@ def check_one_authorization(headers: Mapping[str, str] | None, other: str) -> No
     """Raise ValueError if *headers* have an Authorization, which *other* arguments write."""
     if any(name.lower() == "authorization" for name in headers or {}):
         raise ValueError(f"headers['Authorization'] and {other} write the same header: pass one")
+
+
+def _may_have_a_secret_in_its_query(url: str) -> bool:
+    """Return whether one of its fields is called like one, or looks as if it was drawn."""
+    return any(
+        _SECRET_NAME.search(name) or (len(value) >= _LONG and _DRAWN.search(value))
+        for name, value in parse_qsl(urlsplit(url).query)
+    )
 
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import requests
 from .._errors import LoginRequiredError, RefreshFailedError, TokenRefreshError
 from .._token import Token
 from ._answer import PUBLIC_CODES, Answer, answer_in
+from ._cause import unless_it_tells
 from ._dialects import refuses
 from ._quote import Secrets
 from ._said import said_in
@@ -18,7 +19,8 @@ from ._said import said_in
 def failure_of(
     error: Exception, *, basis: Token | None, asked_at: float, now: float
 ) -> TokenRefreshError:
-    """Return what *error* means, which a refresher has raised, by the table that ours have.
+    """Return what *error* means, which a refresher has raised, by the table that ours have. It is
+    the cause, unless it repeats what is known to be secret.
 
     Understood are what ``response.raise_for_status()`` raises; the errors of oauthlib and Authlib,
     whose `error` is the code; and those of google-auth, which have the error reply among their
@@ -28,6 +30,15 @@ def failure_of(
         basis: The token that the refresher was given.
         asked_at, now: When it was called and when it raised, in epoch seconds.
     """
+    failure = _failure(error, basis, asked_at, now)
+    known = () if basis is None else (basis.access_token, basis.refresh_token or "")
+    failure.__cause__ = unless_it_tells(error, Secrets.of(known=known))
+    return failure
+
+
+def _failure(
+    error: Exception, basis: Token | None, asked_at: float, now: float
+) -> TokenRefreshError:
     answer = _answer_in(error, basis, asked_at, now)
     if answer is not None:
         return answer.refusal() if answer.is_refusal() else answer.failure()

@@ -17,11 +17,10 @@ from urllib.parse import parse_qsl, unquote_plus, urlsplit
 import requests
 from urllib3.util import Url, parse_url
 
+from ._resemblance import SHORTEST, gives_away
+
 _LONGEST = 200  # characters
-# So many characters in a row of a secret are as good as all of it; a value shorter than the
-# second is none (the 1 in ?version=1).
-_TELLING = 8
-_SHORTEST_SECRET = 4
+_LOOKED_AT = 4000  # likewise
 
 # What says nothing to a thief and much to whoever reads the error.
 _PUBLIC_HEADERS = frozenset(
@@ -47,16 +46,11 @@ class Secrets:
     def of(cls, *requests: requests.PreparedRequest, known: Iterable[str] = ()) -> Secrets:
         """Return the secrets of *requests*, whoever put them there, and those that are *known*."""
         values = chain(known, *map(_values, requests))
-        return cls(frozenset(value for value in values if len(value) >= _SHORTEST_SECRET))
+        return cls(frozenset(value for value in values if len(value) >= SHORTEST))
 
     def repeated_in(self, text: str) -> bool:
-        """Return whether *text* gives one of them away, in whatever case or spelling."""
-        spellings = [_bare(text), _bare(unquote_plus(text))]
-        return any(
-            _share_a_run(spelling, _bare(secret))
-            for secret in self.values
-            for spelling in spellings
-        )
+        """Return whether *text* gives one of them away, in whatever spelling."""
+        return any(gives_away(text, secret) for secret in self.values)
 
     def quote(self, said: str) -> str:
         """Return *said* as one short printable line, or a remark if it repeats one of them."""
@@ -64,7 +58,8 @@ class Secrets:
         line = " ".join(printable.split())
         if len(line) > _LONGEST:
             line = line[: _LONGEST - 1] + "…"
-        return "not shown: it repeats a secret" if self.repeated_in(line) else line
+        # What is cut off may be what gives away the rest.
+        return "not shown: it repeats a secret" if self.repeated_in(said[:_LOOKED_AT]) else line
 
 
 def name_of(url: str) -> str:
@@ -75,15 +70,6 @@ def name_of(url: str) -> str:
     """
     parsed = parse_url(url)
     return Url(parsed.scheme, None, parsed.host, parsed.port, parsed.path).url
-
-
-def _share_a_run(line: str, secret: str) -> bool:
-    length = min(_TELLING, len(secret))
-    return any(line[n : n + length] in secret for n in range(len(line) - length + 1))
-
-
-def _bare(text: str) -> str:
-    return "".join(text.split()).casefold()
 
 
 def _values(request: requests.PreparedRequest) -> Iterator[str]:

@@ -526,11 +526,17 @@ def test_plain_http_does_not_leave_the_machine_through_the_environments_proxy(
     assert proxy.connections == 0
 
 
-def test_a_proxy_that_was_asked_for_is_used(http_server):
-    proxy = http_server(lambda _: Reply(body=BODY))
-    refresher = RefreshTokenGrant("http://127.0.0.1:1/token", proxies={"http": proxy.url})
-    assert refresher(OLD).access_token == "new-access-token"
-    assert [request.path for request in proxy.requests] == ["http://127.0.0.1:1/token"]
+def test_a_proxy_that_was_asked_for_is_used(raw_server):
+    asked = []
+
+    def script(connection):
+        asked.append(connection.recv(4096))
+        connection.sendall(b"HTTP/1.1 502 No\r\n\r\n")
+
+    proxies = {"https": raw_server(script).url}
+    failure(RefreshTokenGrant("https://auth.example.test/token", proxies=proxies))
+    [request] = asked
+    assert request.startswith(b"CONNECT auth.example.test:443 ")
 
 
 def test_a_proxy_that_nobody_can_reach_is_tried_once_more(connects):

@@ -35,6 +35,30 @@ def refused() -> LoginRequiredError:
     return LoginRequiredError("the token endpoint refused it", reason="invalid_grant")
 
 
+@pytest.mark.parametrize("secret", ["access_token", "refresh_token"])
+def test_what_a_refresher_raises_is_the_cause_unless_it_repeats_a_token(secret: str) -> None:
+    """Its words may be a URL, or the form that it has sent."""
+    refresher = Refresher()
+    source = make_source(refresher, logged_in=False)
+    source.login(Token("the-access-token", "the-refresh-token"))
+    old = source.token()
+    telling = OSError(f"cannot open /tmp/{getattr(old, secret)}")
+    telling.__cause__ = KeyError("what")
+    refresher.answers += [ValueError("no JSON"), telling]
+    told: list[BaseException | None] = []
+    for _ in range(2):
+        with pytest.raises(RefreshFailedError) as caught:
+            source.refresh(old)
+        told.append(caught.value)
+        source.login(old)
+        old = source.token()
+    assert isinstance(told[0].__cause__, ValueError)  # type: ignore[union-attr]
+    error = told[1]
+    while error is not None:
+        assert getattr(old, secret) not in str(error)
+        error = error.__cause__ or error.__context__
+
+
 # -- permanent ---------------------------------------------------------------------------------
 
 

@@ -430,6 +430,68 @@ def test_plain_http_to_another_machine_has_to_be_allowed_and_is_said_once(
     ]
 
 
+PROXY = "http://proxy.example.com:3128"
+LOOPBACK = "http://127.0.0.1:8000/token"
+
+
+@pytest.mark.parametrize(
+    ("url", "insecure", "key"),
+    [
+        (LOOPBACK, False, "http"),
+        (LOOPBACK, False, "all"),
+        (LOOPBACK, False, "http://127.0.0.1"),
+        (LOOPBACK, False, "all://127.0.0.1"),
+        ("HTTP://LOCALHOST/token", False, "all"),
+        ("http://[::1]/token", False, "http"),
+        ("http://auth:8000/token", True, "all"),
+        ("http://auth:8000/token", True, "http://auth"),
+    ],
+)
+@pytest.mark.parametrize("refresher", [RefreshTokenGrant, ClientCredentialsGrant, JSONRefresh])
+def test_plain_http_through_a_proxy_is_refused_when_the_grant_is_made(
+    refresher, url, insecure, key
+):
+    client = {} if refresher is JSONRefresh else {"client_id": "a", "client_secret": "b"}
+    with pytest.raises(InsecureTransportError, match="the proxy that proxies= has for it"):
+        refresher(url, **client, insecure=insecure, proxies={key: PROXY})
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [(LOOPBACK, "https"), (LOOPBACK, "http://localhost"), (URL, "all"), (URL, "https")],
+)
+def test_other_proxies_are_not(url, key):
+    RefreshTokenGrant(url, proxies={key: PROXY})
+
+
+def test_a_mapping_of_proxies_that_changes_later_is_not_looked_at(endpoint):
+    proxies = {}
+    refresher = RefreshTokenGrant(LOOPBACK, proxies=proxies)
+    proxies["all"] = PROXY
+    endpoint.post(LOOPBACK, json={"access_token": "new"})
+    refresher(OLD)
+    assert not endpoint.calls[0].request.req_kwargs["proxies"]
+
+
+@pytest.mark.parametrize(
+    ("query", "is_told"),
+    [
+        *[(f"{name}=abc", True) for name in ("key", "api_key", "client_secret", "apiToken", "sig")],
+        *[(f"{name}=abc", True) for name in ("password", "X-Amz-Signature", "code", "auth")],
+        ("tenant=9f86d081884c7d65", True),
+        ("version=1", False),
+        ("p=B2C_1_signin", False),
+        ("realm=the-whole-of-the-company", False),
+        ("api-version=2024-10-01", False),
+        ("", False),
+    ],
+)
+def test_a_query_that_looks_like_a_secret_is_told_once_and_not_repeated(caplog, query, is_told):
+    RefreshTokenGrant(f"{URL}?{query}")
+    assert ["looks like a secret" in message for message in caplog.messages] == [True] * is_told
+    assert not query or query not in caplog.text
+
+
 def test_nothing_is_said_of_a_url_that_is_secure_anyway(caplog):
     grant(insecure=True)
     assert caplog.messages == []
