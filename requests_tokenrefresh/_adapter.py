@@ -37,6 +37,7 @@ from ._replay import (
     with_cookies,
 )
 from ._source import TokenSource
+from ._stack import check_one_login
 from ._token import Token
 from .events import ReplayEnded, ReplayStarted, TokenRejected
 
@@ -117,6 +118,7 @@ class TokenRefreshAdapter(HTTPAdapter):
             )
         if isinstance(transport, TokenRefreshAdapter):
             transport = transport.to_wrap()
+        check_one_login(tokens, transport, "transport")
         retries = max_retries if transport is None else getattr(transport, "max_retries", None)
         if isinstance(retries, Retry) and 401 in (retries.status_forcelist or ()):
             raise ValueError(
@@ -143,8 +145,7 @@ class TokenRefreshAdapter(HTTPAdapter):
     ) -> requests.Response:
         """Send *request* with a good token; its answer is never a 401 that a refresh could spare.
 
-        The arguments are `HTTPAdapter.send`'s, and a replay has the same. *request* itself is not
-        changed.
+        The arguments are `HTTPAdapter.send`'s, also of a replay. *request* is not changed.
 
         Raises:
             LoginRequiredError: The login is over, and `when_logged_out` is ``"raise"``.
@@ -204,10 +205,8 @@ class TokenRefreshAdapter(HTTPAdapter):
         self.init_poolmanager(self._pool_connections, self._pool_maxsize, block=self._pool_block)
 
     def to_wrap(self) -> BaseAdapter:
-        """Return what another adapter wraps when it is given this one.
-
-        Itself: the two are for different origins. One that `install` has mounted gives way.
-        """
+        """Return what another adapter wraps when it is given this one: itself, as the two are for
+        different origins. One that `install` has mounted gives way."""
         return self
 
     def _takes_a_token(self, request: requests.PreparedRequest) -> bool:

@@ -20,8 +20,8 @@ from requests.exceptions import InvalidSchema
 
 from ._adapter import TokenRefreshAdapter
 from ._attach import Attach
-from ._mount import sources_in
 from ._source import TokenSource
+from ._stack import sources_in
 from .refreshers._exchange import OneExchange
 
 # requests.Session itself, even where requests-cache has put a subclass in its place.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 
 import requests
 from requests.adapters import BaseAdapter
@@ -12,6 +12,7 @@ from ._adapter import TokenRefreshAdapter
 from ._attach import Attach
 from ._netrc import NetrcForOthers
 from ._source import TokenSource
+from ._stack import check_one_login, sources_in
 
 
 def mount(
@@ -52,7 +53,7 @@ def mount(
     wrapped = {
         prefix: adapter
         for prefix, adapter in _adapters_for(tokens, session).items()
-        if not _sends_for(tokens, prefix, adapter)
+        if not _sends_for(tokens, adapter)
     }
     # All are made before the first is mounted: one that is refused leaves the session as it was.
     adapters = {
@@ -70,13 +71,6 @@ def mount(
         session.mount(prefix, adapter)
     _look_into_netrc_for_others_only(session, tokens)
     return wrapped
-
-
-def sources_in(adapter: BaseAdapter | None) -> Iterator[TokenSource]:
-    """Return the logins that *adapter*, and what it wraps, send the tokens of."""
-    while isinstance(adapter, TokenRefreshAdapter):
-        yield adapter._source
-        adapter = adapter._transport
 
 
 def _check(session: object, tokens: object) -> None:
@@ -117,13 +111,6 @@ def _to_wrap(adapter: BaseAdapter) -> BaseAdapter:
     return adapter.to_wrap() if isinstance(adapter, TokenRefreshAdapter) else adapter
 
 
-def _sends_for(tokens: TokenSource, prefix: str, adapter: BaseAdapter) -> bool:
-    sources = list(sources_in(adapter))
-    if tokens in sources:
-        return True
-    if any(source.origins.allow(prefix) for source in sources):
-        raise ValueError(
-            f"the session sends to {prefix} with the tokens of another TokenSource: "
-            "one origin has one login, so take a session for each"
-        )
-    return False
+def _sends_for(tokens: TokenSource, adapter: BaseAdapter) -> bool:
+    check_one_login(tokens, adapter, "the session")
+    return tokens in sources_in(adapter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import requests
@@ -116,6 +116,53 @@ def test_two_logins_for_one_origin_are_refused_and_nothing_is_mounted(
         mount(session, make_source(origins=[ORIGIN, OTHER]))
 
     assert session.adapters == before
+
+
+class Wrapping(BaseAdapter):
+    """As adapters of other libraries do, by whatever attribute."""
+
+    def __init__(self, inner: BaseAdapter) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.mark.parametrize("wrap", [lambda it: it, Wrapping, lambda it: Wrapping(Wrapping(it))])
+@pytest.mark.parametrize("theirs", [ORIGIN, f"{ORIGIN}:443"])
+def test_a_transport_that_sends_there_with_the_tokens_of_another_login_is_refused(
+    wrap: Callable[[BaseAdapter], BaseAdapter], theirs: str
+) -> None:
+    """The request would go out as that one."""
+    bobs = wrap(TokenRefreshAdapter(make_source(origins=[theirs, OTHER])))
+    with pytest.raises(ValueError, match=f"transport sends to {ORIGIN} with the tokens of another"):
+        TokenRefreshAdapter(make_source(), transport=bobs)
+
+
+@pytest.mark.parametrize("wrap", [lambda it: it, Wrapping])
+def test_a_session_whose_adapter_hides_another_login_is_refused_too(
+    session: requests.Session, wrap: Callable[[BaseAdapter], BaseAdapter]
+) -> None:
+    session.mount(ORIGIN, wrap(TokenRefreshAdapter(make_source())))
+    before = dict(session.adapters)
+    with pytest.raises(ValueError, match=r"the session sends to .* another TokenSource"):
+        mount(session, make_source())
+    assert session.adapters == before
+
+
+def test_a_transport_of_the_same_login_or_for_another_origin_is_not() -> None:
+    source = make_source()
+    TokenRefreshAdapter(source, transport=Wrapping(TokenRefreshAdapter(source)))
+    TokenRefreshAdapter(
+        source, transport=TokenRefreshAdapter(make_source(origins=[OTHER, "https://third.example"]))
+    )
+
+
+def test_adapters_that_wrap_each_other_are_looked_at_once() -> None:
+    one = Wrapping(HTTPAdapter())
+    one.inner = Wrapping(one)
+    TokenRefreshAdapter(make_source(), transport=one)
 
 
 def test_a_retry_on_401_beneath_is_refused_and_nothing_is_mounted(

@@ -37,6 +37,7 @@ ROOMS = [
     "_telling",
     "_getting",
     "_source",
+    "_stack",
     "_attach",
     "_adapter",
     "_mount",

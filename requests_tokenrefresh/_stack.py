@@ -1,0 +1,51 @@
+"""Whose tokens are sent by adapters that wrap one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from requests.adapters import BaseAdapter
+
+from ._source import TokenSource
+
+
+def sources_in(adapter: BaseAdapter | None) -> Iterator[TokenSource]:
+    """Return the logins that *adapter*, and what it wraps, send the tokens of, as long as these
+    are ours."""
+    while (source := _source_of(adapter)) is not None:
+        yield source
+        adapter = vars(adapter)["_transport"]
+
+
+def check_one_login(tokens: TokenSource, adapter: BaseAdapter | None, what: str) -> None:
+    """Raise unless all tokens that *adapter* sends to the origins of *tokens* are of that login:
+    the innermost has the last word on whose request it is.
+
+    Args:
+        what: Whose adapter it is, for the error.
+
+    Raises:
+        ValueError: It sends those of another to one of them.
+    """
+    for one in _all_in(adapter):
+        source = _source_of(one)
+        for origin in tokens.origins.origins:
+            if source not in (None, tokens) and source.origins.allow(origin):
+                raise ValueError(
+                    f"{what} sends to {origin} with the tokens of another TokenSource: "
+                    "one origin has one login, so take a session for each"
+                )
+
+
+def _all_in(adapter: BaseAdapter | None) -> Iterator[BaseAdapter]:
+    """Return *adapter* and all that it wraps; those of other libraries have it in an attribute."""
+    wrapped = [] if adapter is None else [adapter]
+    for one in wrapped:
+        yield one
+        attributes = getattr(one, "__dict__", {}).values()
+        wrapped += [it for it in attributes if isinstance(it, BaseAdapter) and it not in wrapped]
+
+
+def _source_of(adapter: BaseAdapter | None) -> TokenSource | None:
+    source = getattr(adapter, "_source", None)
+    return source if isinstance(source, TokenSource) else None
