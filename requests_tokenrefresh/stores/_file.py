@@ -41,6 +41,7 @@ from ._file_system import (
     os_errors_explained,
 )
 from ._protocol import StoredPause
+from ._secret import Secret
 from ._timeout import check_timeout
 
 # Bytes of disk that the successor of a token may need more than it: a longer id_token, say.
@@ -236,7 +237,7 @@ class FileTokenStore:
                 with open(path, "rb", opener=open_at_once) as file:
                     status = os.fstat(file.fileno())
                     self._refuse_unfit(path, status)
-                    content = file.read(LARGEST + 1)
+                    content = Secret(file.read(LARGEST + 1))
             except FileNotFoundError:
                 return None
         return decode(content, _called(path), self._cipher, written_at=status.st_mtime)

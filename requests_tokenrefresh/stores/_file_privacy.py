@@ -12,7 +12,7 @@ from .._errors import TokenStoreError
 MODE_TELLS_WHO_MAY_READ = os.name == "posix"
 """On Windows access lists decide, and the mode only repeats the read-only flag."""
 
-_OTHERS_MAY_READ_OR_WRITE = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
+OTHERS_MAY_READ_OR_WRITE = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
 
 
 def refuse_unless_regular(path: Path, status: os.stat_result) -> None:
@@ -38,7 +38,7 @@ def refuse_unless_private(path: Path, status: os.stat_result) -> None:
             f"the token file {path} belongs to another user (uid {status.st_uid}), who can read "
             f"and replace the login in it; make it yours: {_chown(path)}; {_without_check(path)}"
         )
-    if status.st_mode & _OTHERS_MAY_READ_OR_WRITE:
+    if status.st_mode & OTHERS_MAY_READ_OR_WRITE:
         raise TokenStoreError(
             f"the token file {path} can be read or written by other users "
             f"(mode {stat.S_IMODE(status.st_mode):04o}); make it private: "
@@ -54,7 +54,7 @@ def refuse_folder_that_shares(path: Path, status: os.stat_result) -> None:
     """
     if not MODE_TELLS_WHO_MAY_READ:
         return
-    others_may = status.st_mode & _OTHERS_MAY_READ_OR_WRITE
+    others_may = status.st_mode & OTHERS_MAY_READ_OR_WRITE
     if status.st_uid != os.geteuid() or others_may:
         raise TokenStoreError(
             f"a token file in {path.parent} is not private: a new file there belongs to uid "

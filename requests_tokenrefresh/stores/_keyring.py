@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ._content import Cipher, check_cipher, decode, encode
 from ._file_lock import file_lock
 from ._file_pause import FilePause
 from ._protocol import StoredPause
+from ._secret import Secret, SecretText
 
 # Seconds that one access may take another process, which may be asking its user for a password.
 _ACCESS_TIMEOUT = 30.0
@@ -76,10 +77,10 @@ class KeyringTokenStore:
         self.service = _checked("service", service)
         self.account = _checked("account", account)
         self._cipher = check_cipher(cipher)
-        login = hashlib.sha256(json.dumps([service, account]).encode()).hexdigest()[:32]
+        self._login = hashlib.sha256(json.dumps([service, account]).encode()).hexdigest()[:32]
         self._locks = _folder_of_locks()
-        self._turn = self._locks / f"keyring-{login}.lock"
-        self._pause = FilePause(self._locks / f"keyring-{login}.pause")
+        self._turn = self._locks / f"keyring-{self._login}.lock"
+        self._pause = FilePause(self._locks / f"keyring-{self._login}.pause")
         self._called = f"the keyring entry of {account!r} for {service!r}"
 
     def __repr__(self) -> str:
@@ -107,7 +108,7 @@ class KeyringTokenStore:
             StoreContentError: The entry holds something else than a token. It is left as it was.
             TokenStoreError: *token* cannot be stored.
         """
-        entry = self._entry(encode(token, self._called, self._cipher))
+        entry = self._entry(encode(token, self._called, self._cipher, login=self._login))
         with self._access():
             self._load()
             problem = f"cannot write {self._called}{_size_told(entry)}"
@@ -175,7 +176,8 @@ class KeyringTokenStore:
         entry = self._ask(f"cannot read {self._called}", "get_password")
         if entry is None:
             return None
-        return decode(self._content(entry), self._called, self._cipher, written_at=0)
+        content = self._content(entry)
+        return decode(content, self._called, self._cipher, login=self._login, written_at=0)
 
     def _remove(self) -> None:
         problem = f"cannot remove {self._called}"
@@ -185,17 +187,15 @@ class KeyringTokenStore:
             if self._ask(problem, "get_password") is not None:
                 raise  # else another program was faster
 
-    def _entry(self, content: bytes) -> str:
+    def _entry(self, content: bytes) -> SecretText:
         # A keyring holds text, and what a cipher returns may be none.
-        return (content if self._cipher is None else base64.b64encode(content)).decode()
+        return SecretText((content if self._cipher is None else base64.b64encode(content)).decode())
 
-    def _content(self, entry: str) -> bytes:
-        if self._cipher is None:
-            return entry.encode()
-        try:
-            return base64.b64decode(entry)
-        except ValueError:
-            return entry.encode()  # the cipher will refuse it
+    def _content(self, entry: str) -> Secret:
+        if self._cipher is not None:
+            with suppress(ValueError):  # the cipher will refuse it
+                return Secret(base64.b64decode(entry))
+        return Secret(entry.encode())
 
     def _ask(self, problem: str, function: str, *values: str) -> str | None:
         """Call *function* of `keyring` for this entry; what it raises is explained by *problem*."""
@@ -203,7 +203,7 @@ class KeyringTokenStore:
 
         try:
             answer: str | None = getattr(keyring, function)(self.service, self.account, *values)
-            return answer
+            return None if answer is None else SecretText(answer)
         except keyring.errors.KeyringError as error:
             raise StoreUnavailableError(f"{problem}: {error}; {_ADVICE}") from error
         except Exception as error:  # backends let through what they were raised

@@ -124,7 +124,8 @@ class RedisTokenStore:
         key: The name of the login. Logins of different names are independent.
         lease: Seconds after which the lock of a holder that died is free again. While its holder
             lives, a thread renews it three times in that time.
-        cipher: Encrypts what Redis holds; None to write it as it is.
+        cipher: Encrypts what Redis holds, the *key* with it: what has been copied from another key
+            is refused. None to write it as it is.
         replicas: How many replicas must have what is written before `save` and `clear` return, so
             that it survives a failover; 0 to wait for none.
 
@@ -210,7 +211,7 @@ class RedisTokenStore:
                 replicas have it after a second. It may have been written none the less.
             StoreContentError: The key holds something else than a token. It is left as it was.
         """
-        self._write(Secret(encode(token, self._where, self._cipher)))
+        self._write(encode(token, self._where, self._cipher, login=self._key))
 
     def clear(self) -> None:
         """Forget the stored token; no error if there is none. Otherwise as `save`."""
@@ -297,7 +298,8 @@ class RedisTokenStore:
     def _read(self) -> tuple[Token | None, int]:
         """Return what is stored, and its version; 0 if nobody has written one."""
         reply = self._server.run(f"cannot read {self._where}", _READ, [self._name])
-        content, version = reply
+        content, version = None if reply[0] is None else Secret(reply[0]), reply[1]
+        del reply  # there are tools that show the variables of a traceback
         if version is not None and not version.isdigit():
             raise StoreContentError(
                 f"{self._where} does not hold a login (its version is no number); "
@@ -305,7 +307,7 @@ class RedisTokenStore:
             )
         token = None
         if content is not None:
-            token = decode(content, self._where, self._cipher, written_at=0)
+            token = decode(content, self._where, self._cipher, login=self._key, written_at=0)
         return token, int(version or 0)
 
     def _write(self, *content: Secret) -> None:

@@ -1,4 +1,4 @@
-"""Bytes that may be logged."""
+"""Bytes and text that may be logged."""
 
 from __future__ import annotations
 
@@ -8,3 +8,12 @@ class Secret(bytes):
 
     def __repr__(self) -> str:
         return f"<{len(self)} secret bytes>"
+
+
+class SecretText(str):
+    """Likewise. What `str()` makes of it shows it, and so does a format."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} secret characters>"

@@ -53,7 +53,8 @@ class SQLTokenStore:
     seconds, or wait for hours. A pooler in transaction mode, such as PgBouncer's, hands a turn's
     statements to several sessions, and the lock is nobody's: give this store the address behind it.
     On a cluster, the lock is that of one server: all have to use the same. SQLite has a lock file
-    beside the database.
+    beside the database. From a URL, an SQLite database is created with mode 0600, and refused if
+    others can read or write it; with an engine of your own, that is left to you.
 
     It can tell beforehand whether a token can be saved (`ChecksSaving`), and keeps a pause
     (`KeepsPause`).
@@ -67,7 +68,8 @@ class SQLTokenStore:
             when they are needed, and not kept.
         name: Of the login, at most 255 characters. Different names are different logins.
         table: The table's name, or ``schema.name``.
-        cipher: Encrypts what the row holds; None to write it as it is.
+        cipher: Encrypts what the row holds, the *name* with it: what has been copied from another
+            row is refused. None to write it as it is.
 
     Raises:
         ImportError: SQLAlchemy (``requests-tokenrefresh[sql]``) or the database's driver is not
@@ -170,7 +172,7 @@ class SQLTokenStore:
             TokenStoreError: The token cannot be stored, or the table may not be created or
                 written.
         """
-        self._write(Secret(encode(token, self._where, self._cipher)))
+        self._write(encode(token, self._where, self._cipher, login=self._name))
 
     def clear(self) -> None:
         """Forget the stored token: the row stays, without it. Otherwise as `save`."""
@@ -345,7 +347,7 @@ class SQLTokenStore:
     def _token_of(self, row: Row) -> Token | None:
         if row.content is None:
             return None
-        return decode(row.content, self._where, self._cipher, written_at=0)
+        return decode(row.content, self._where, self._cipher, login=self._name, written_at=0)
 
     def _start_afresh(self) -> None:
         _left_to_the_parent.append((self._turns, self._database.start_afresh()))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     URL,
     Connection,
     Engine,
     create_engine,
+    event,
     make_url,
 )
 from sqlalchemy.exc import (
@@ -27,6 +28,7 @@ from sqlalchemy.pool import AssertionPool, NullPool, SingletonThreadPool, Static
 
 from .._errors import StoreUnavailableError, TokenStoreError
 from ._sql_locks import LOCKS
+from ._sqlite_file import make_private
 
 T = TypeVar("T")
 
@@ -61,6 +63,8 @@ class Database:
         else:
             self.url = _parsed(engine)
             self._engine = _opened(self.url)
+            if self._engine.dialect.name == "sqlite":
+                event.listen(self._engine, "do_connect", _before_sqlite_opens_it)
         _refuse_unfit(self._engine)
         url = self._engine.url
         self.place = URL.create(
@@ -184,6 +188,12 @@ def _opened(url: URL) -> Engine:
             "pip install 'psycopg[binary]' and write postgresql+psycopg://, or "
             "pip install pymysql and write mysql+pymysql://"
         ) from error
+
+
+def _before_sqlite_opens_it(
+    _dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]
+) -> None:
+    make_private(arguments[0], options)
 
 
 def _refuse_unfit(engine: Engine) -> None:

@@ -23,6 +23,7 @@ from requests_tokenrefresh.stores import _redis_server
 from tests.support.redis_proxy import RedisProxy
 from tests.support.threads import start_together, wait_until
 from tests.support.tls_front import tls_front
+from tests.support.tracebacks import shown_by_tools
 from tests.support.valkey_server import ValkeyServer
 
 OLD = Token("old-access", "old-refresh", issued_at=1_690_000_000.0)
@@ -285,6 +286,32 @@ def test_what_replicas_take_is_documented(guarded_valkey, short_patience):
     store = RedisTokenStore(url, key="reports", replicas=1)
     with pytest.raises(StoreUnavailableError, match="0 of 1 replicas have it"):
         store.save(NEW)
+
+
+# Encrypted, for one login
+
+
+def test_the_token_of_another_key_is_not_taken_for_this_one(valkey):
+    cipher = Inverting()
+    alice, bob = (RedisTokenStore(valkey.url, key=key, cipher=cipher) for key in ("alice", "bob"))
+    alice.save(OLD)
+    bob.save(NEW)
+    script = "redis.call('HSET', KEYS[2], 'token', redis.call('HGET', KEYS[1], 'token'))"
+    valkey.command("EVAL", script, "2", "tokenrefresh:{alice}", "tokenrefresh:{bob}")
+    for refused in (bob.load, lambda: bob.save(OLD), bob.clear):
+        with pytest.raises(StoreContentError, match="is of another login, or of none"):
+            refused()
+    assert alice.load() == OLD
+
+
+@pytest.mark.parametrize("content", ["s3cret", '{"access_token": "s3cret"', '["s3cret"]'])
+def test_what_is_stored_does_not_show_in_the_variables_of_an_error(store, valkey, content):
+    store.save(OLD)
+    valkey.command("HSET", LOGIN, "token", content)
+    for refused in (store.load, lambda: store.save(NEW), store.clear):
+        with pytest.raises(StoreContentError) as raised:
+            refused()
+        assert "s3cret" not in shown_by_tools(raised.value)
 
 
 # Whether it can be written, and a pause

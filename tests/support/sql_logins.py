@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -106,6 +107,8 @@ def waiting_for_a_lock(url: str) -> int:
 @contextmanager
 def connected(url: str) -> Iterator[sa.Connection]:
     """A connection of the test's own, which commits by itself."""
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).touch(mode=0o600)
     engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         yield connection

@@ -7,6 +7,8 @@ from cryptography.fernet import Fernet, MultiFernet
 
 from requests_tokenrefresh import Cipher, StoreContentError, Token, TokenStoreError
 from requests_tokenrefresh.stores._content import LARGEST, check_cipher, decode, encode
+from requests_tokenrefresh.stores._secret import Secret, SecretText
+from tests.support.tracebacks import shown_by_tools
 
 TOKEN = Token("access", "refresh", expires_at=1_700_003_600.5, issued_at=1_700_000_000.25)
 WHERE = "the token in the test"
@@ -25,6 +27,11 @@ class Broken:
 def explained(raised: pytest.ExceptionInfo[BaseException]) -> str:
     error = raised.value
     return f"{error!r} {error.__cause__!r} {error.__context__!r}"
+
+
+def test_secrets_do_not_show():
+    assert "s3cret" not in f"{Secret(b's3cret')!r} {SecretText('s3cret')!r}"
+    assert (Secret(b"s3cret"), SecretText("s3cret")) == (b"s3cret", "s3cret")
 
 
 @pytest.mark.parametrize("cipher", [None, Fernet(Fernet.generate_key())], ids=["plain", "Fernet"])
@@ -50,6 +57,70 @@ def test_keys_can_be_rotated():
     assert decode(content, WHERE, MultiFernet([new, old]), written_at=0) == TOKEN
     rewritten = encode(TOKEN, WHERE, MultiFernet([new, old]))
     assert decode(rewritten, WHERE, new, written_at=0) == TOKEN
+
+
+@pytest.mark.parametrize("login", ["bob", "Alice", "", None], ids=["bob", "capital", "empty", "no"])
+def test_what_was_encrypted_for_another_login_is_corrupt(login):
+    """Somebody who can write to the store, and cannot decrypt, has put it there."""
+    cipher = Fernet(Fernet.generate_key())
+    content = encode(TOKEN, WHERE, cipher, login=login)
+    assert decode(content, WHERE, cipher, login=login, written_at=0) == TOKEN
+    with pytest.raises(StoreContentError, match="is of another login, or of none"):
+        decode(content, WHERE, cipher, login="alice", written_at=0)
+
+
+@pytest.mark.parametrize("plain", [b"[]", b'"alice"', b"7", b'{"stored_for": ["alice"]}'])
+def test_what_is_no_login_at_all_is_of_none(plain):
+    cipher = Fernet(Fernet.generate_key())
+    with pytest.raises(StoreContentError, match="is of another login, or of none"):
+        decode(cipher.encrypt(plain), WHERE, cipher, login="alice", written_at=0)
+
+
+def test_whose_it_is_is_not_part_of_the_token():
+    cipher = Fernet(Fernet.generate_key())
+    content = encode(TOKEN, WHERE, cipher, login="alice")
+    decoded = decode(content, WHERE, cipher, login="alice", written_at=0)
+    assert decoded.to_mapping() == TOKEN.to_mapping()
+
+
+def test_without_a_cipher_nobody_is_told_whose_it_is():
+    """It would keep nobody from writing another name."""
+    content = encode(TOKEN, WHERE, None, login="alice")
+    assert json.loads(content) == TOKEN.to_mapping()
+    assert decode(content, WHERE, None, login="bob", written_at=0) == TOKEN
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"access_token": "s3cret", "refresh_token": "s3cret"',
+        b'{"access_token": ["s3cret"]}',
+        b'"s3cret"',
+        b"\xff s3cret",
+        b"s3cret" * LARGEST,
+        b"[" * 100_000 + b"s3cret",
+    ],
+)
+@pytest.mark.parametrize("cipher", [None, Broken()], ids=["plain", "encrypted"])
+def test_no_variable_of_the_error_shows_what_was_stored(content, cipher):
+    with pytest.raises(StoreContentError) as raised:
+        decode(Secret(content), WHERE, cipher, written_at=0)
+    assert "s3cret" not in shown_by_tools(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("token", "cipher"),
+    [
+        (Token("s3cret", "s3cret", extra={"x": object()}), None),
+        (Token("s3cret", "s3cret", extra={"x": "s3cret" * LARGEST}), None),
+        (Token("s3cret", "s3cret"), Broken()),
+    ],
+    ids=["no JSON", "too large", "a cipher that fails"],
+)
+def test_nor_what_cannot_be_stored(token, cipher):
+    with pytest.raises(TokenStoreError) as raised:
+        encode(token, WHERE, cipher)
+    assert "s3cret" not in shown_by_tools(raised.value)
 
 
 def test_content_of_another_key_is_corrupt():
