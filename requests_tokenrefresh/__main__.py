@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from typing import cast
 
 
 def main() -> None:
@@ -15,6 +17,8 @@ def main() -> None:
             raise
         sys.stderr.write(f"The command needs {package}: pip install 'requests-tokenrefresh[cli]'\n")
         sys.exit(2)
+    # What it cannot write is shown by its number there, as Python does it on standard error.
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
     command(prog_name="requests-tokenrefresh")
 
 

@@ -1,17 +1,22 @@
 """What a caller can get instead of a response: the exception tree.
 
 Every error is a `requests.RequestException`, so code that already guards its requests
-keeps guarding them. No error carries a token in its message, its repr or its pickle.
+keeps guarding them. No error carries a token in its message, its repr or its pickle. What others
+have said in it is printable, whoever raises it.
 """
 
 from __future__ import annotations
 
 import math
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from urllib3 import HTTPResponse
+
+from ._foreign import printable
+
+Said = TypeVar("Said", str, "str | None")
 
 
 def local_unauthorized(request: requests.PreparedRequest | None = None) -> requests.Response:
@@ -36,6 +41,15 @@ class TokenRefreshError(requests.RequestException):
     An instance belongs to one thread: where several threads share a failure, each raises an
     object of its own, with the shared cause as `__cause__`.
     """
+
+    def __init__(self, *args: Any, **about: Any) -> None:
+        super().__init__(*(_plain(arg) for arg in args), **about)
+
+    def __str__(self) -> str:
+        return printable(super().__str__())  # of another exception, where that is the message
+
+    def __repr__(self) -> str:
+        return printable(super().__repr__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The request and the response stay behind: a body may not pickle, and the request that
@@ -86,10 +100,10 @@ class LoginRequiredError(TokenRefreshError, requests.HTTPError):
         said: str | None = None,
     ) -> None:
         super().__init__(message, response=local_unauthorized() if response is None else response)
-        self.reason = reason
+        self.reason = _plain(reason)
         self.status = status
-        self.code = code
-        self.said = said
+        self.code = _plain(code)
+        self.said = _plain(said)
 
 
 def trial_refused() -> LoginRequiredError:
@@ -129,8 +143,8 @@ class RefreshFailedError(TokenRefreshError):
             raise ValueError(f"retry_after is a number of seconds, 0 or more, got {retry_after!r}")
         self.retry_after = retry_after
         self.status = status
-        self.code = code
-        self.said = said
+        self.code = _plain(code)
+        self.said = _plain(said)
 
 
 class RefreshTimeoutError(TokenRefreshError, requests.Timeout):
@@ -171,3 +185,7 @@ class StoreDataLostError(TokenStoreError):
 
 class InsecureTransportError(TokenRefreshError):
     """A token would have travelled over plain http to another machine (RFC 6750 section 5.3)."""
+
+
+def _plain(said: Said) -> Said:
+    return printable(said) if isinstance(said, str) else said

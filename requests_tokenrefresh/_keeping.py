@@ -19,6 +19,7 @@ from ._errors import (
     TokenStoreError,
 )
 from ._flight import Flight, Flights
+from ._foreign import plainly
 from ._hand import Now
 from ._login import ANYTHING, Login, Pause, Unsaved, cleared, saved
 from ._token import Token
@@ -242,7 +243,7 @@ def told(error: Exception) -> TokenRefreshError:
 
 def _as_store_error(error: Exception) -> TokenStoreError:
     wrapped = TokenStoreError(f"the token store raised {type(error).__name__}")
-    wrapped.__cause__ = error
+    wrapped.__cause__ = plainly(error)
     return wrapped
 
 

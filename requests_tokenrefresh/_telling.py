@@ -43,7 +43,7 @@ class Telling:
             try:
                 listener(news)
             except Exception:
-                _log.exception("a listener raised; the event was %r", news)
+                _log.exception("a listener raised; the event was %s", repr(news))
 
     def announce(self, before: Login, after: Login) -> None:
         """Tell that a login has begun or ended between the two, if it has."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
@@ -11,6 +13,7 @@ import requests
 from urllib3.exceptions import HTTPError, MaxRetryError
 
 from .._errors import InsecureTransportError, LoginRequiredError, TokenStoreError
+from .._foreign import printable
 
 UNSUCCESSFUL, USAGE, LOGIN_REQUIRED, TRY_LATER, STORE = 1, 2, 3, 4, 5
 INTERRUPTED, READER_GONE = 130, 141  # as shells have it: 128 + SIGINT, 128 + SIGPIPE
@@ -44,12 +47,24 @@ def fail(message: str, exit_code: int) -> NoReturn:
     Raises:
         click.exceptions.Exit: Always.
     """
-    click.echo(f"Error: {message}", err=True)
+    click.echo(f"Error: {printable(message)}", err=True)
     raise click.exceptions.Exit(exit_code)
 
 
 class CommandGroup(click.Group):
     """Commands whose errors end in a message and an exit code."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the whole command line, as far as it is not the command's own.
+
+        Raises:
+            click.UsageError: It is not as it should be.
+        """
+        with _printable_usage():
+            for number, arg in enumerate(args, 1):
+                if not _is_an_argument(arg):
+                    ctx.fail(f"argument {number} has half a character, or a NUL")
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command.
@@ -58,7 +73,8 @@ class CommandGroup(click.Group):
             click.exceptions.Exit: It did not succeed; why has been said.
         """
         try:
-            result = super().invoke(ctx)
+            with _printable_usage():
+                result = super().invoke(ctx)
             sys.stdout.flush()  # at exit it would be too late to tell
         except (KeyboardInterrupt, EOFError):
             ctx.exit(INTERRUPTED)
@@ -71,6 +87,24 @@ class CommandGroup(click.Group):
                 raise
             fail(_said(error), code)
         return result
+
+
+@contextmanager
+def _printable_usage() -> Iterator[None]:
+    """click repeats what was typed, or what a script has put there."""
+    try:
+        yield
+    except click.ClickException as error:
+        vars(error)["message"] = printable(error.message)  # final, to click's types
+        raise
+
+
+def _is_an_argument(text: str) -> bool:
+    """Return whether a system can have passed *text* as an argument."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _said(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -25,6 +26,7 @@ from ..stores import FileTokenStore
 from .exits import STORE, UNSUCCESSFUL, fail
 from .stored_login import store_option
 
+from .terminal import on_a_terminal
 _CHUNK = 1 << 16  # bytes
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # of a method, or a header: RFC 9110 5.6.2
 
@@ -88,8 +90,8 @@ def get(
 ) -> None:
     """Send one request with the stored login, refreshing it if need be.
 
-    The answer's body goes to standard output as it came. Redirects are not followed, and the token
-    goes to the server of URL only.
+    The answer's body goes to standard output as it came, but to a terminal without what that would
+    obey. Redirects are not followed, and the token goes to the server of URL only.
     """
     # What goes wrong is said once, by the error in the end, and not by log lines before it.
     logging.getLogger("requests_tokenrefresh").addHandler(logging.NullHandler())
@@ -201,12 +203,17 @@ def _exchange(
 
 
 def _print(response: requests.Response, include: bool) -> None:
-    out = sys.stdout.buffer
-    if include:
-        version = {10: "1.0", 11: "1.1"}.get(response.raw.version, "1.1")
-        lines = [f"HTTP/{version} {response.status_code} {response.reason}"]
-        lines += [f"{name}: {value}" for name, value in response.raw.headers.items()]
-        out.write("\r\n".join([*lines, "", ""]).encode("latin-1", "replace"))
     response.raw.enforce_content_length = True  # urllib3 before 2 takes half a body for a whole one
-    for chunk in response.raw.stream(_CHUNK, decode_content=False):
-        out.write(chunk)
+    head = _head(response) if include else []
+    body = response.raw.stream(_CHUNK, decode_content=False)
+    as_it_came = itertools.chain((line + b"\r\n" for line in head), body)
+    for piece in on_a_terminal(head, body) if sys.stdout.isatty() else as_it_came:
+        sys.stdout.buffer.write(piece)
+
+
+def _head(response: requests.Response) -> list[bytes]:
+    """Return the lines of it, the empty one at the end included."""
+    version = {10: "1.0", 11: "1.1"}.get(response.raw.version, "1.1")
+    status = f"HTTP/{version} {response.status_code} {response.reason}"
+    fields = [f"{name}: {value}" for name, value in response.raw.headers.items()]
+    return [line.encode("latin-1", "replace") for line in (status, *fields, "")]

@@ -16,6 +16,7 @@ import click
 
 from .._backoff import LONGEST_SAID
 from .._expiry import jwt_claims
+from .._foreign import printable
 from .._token import Token, read_login
 from ..stores import FileTokenStore
 from .exits import LOGIN_REQUIRED, USAGE, fail
@@ -61,7 +62,7 @@ def login(store: FileTokenStore) -> None:
     token = _token_from(_read_reply())
     with store.lock(_LOCK_TIMEOUT):
         store.save(token)
-    click.echo(f"Logged in; the login is in {store.path}.")
+    click.echo(f"Logged in; the login is in {printable(store.path)}.")
 
 
 @click.command()
@@ -73,7 +74,7 @@ def logout(store: FileTokenStore) -> None:
     """
     with store.lock(_LOCK_TIMEOUT):
         store.clear()
-    click.echo(f"Logged out; there is no login in {store.path}.")
+    click.echo(f"Logged out; there is no login in {printable(store.path)}.")
 
 
 @click.command()
@@ -174,7 +175,7 @@ def _described(facts: Mapping[str, Any]) -> str:
         "fingerprint": f"{facts['fingerprint']} (SHA-256 of the access token)",
     }
     return "\n".join(
-        f"{name + ':':<15}{_printable(value)}" for name, value in lines.items() if value is not None
+        f"{name + ':':<15}{printable(value)}" for name, value in lines.items() if value is not None
     )
 
 
@@ -205,8 +206,3 @@ def _duration(seconds: float) -> str:
             words.append(f"{rest // size} {unit}")
             rest %= size
     return " ".join(words[:2]) or "0 s"
-
-
-def _printable(value: object) -> str:
-    """Return *value* without what a terminal would obey: claims are somebody else's text."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from .._foreign import printable
 from ..events import (
     Event,
     RefreshEnded,
@@ -66,6 +67,11 @@ class Lane:
     thread: str
     spans: tuple[Span, ...]
     rejections: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """The thread's, as it is shown."""
+        return printable(self.thread.replace("_", " "))
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ class _Picture:
             self._text(name, x + shift, _TOP - 20, "moment", anchor=anchor)
 
     def _lane(self, lane: Lane, y: float) -> None:
-        self._text(lane.thread.replace("_", " "), _LEFT - 12, y + 3.5, "lane", anchor="end")
+        self._text(lane.name, _LEFT - 12, y + 3.5, "lane", anchor="end")
         for span in lane.spans:
             self._span(span.phase, self._x(span.start), self._x(span.end), y)
         for at in lane.rejections:

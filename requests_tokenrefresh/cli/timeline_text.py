@@ -27,7 +27,7 @@ class TimelineText:
         self._timeline = timeline
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        names = [_name(lane) for lane in self._timeline.lanes]
+        names = [lane.name for lane in self._timeline.lanes]
         margin = max(map(len, names)) + 1
         columns = max(20, options.max_width - margin)
         yield Text(self._timeline.title, style="bold")
@@ -64,10 +64,6 @@ class TimelineText:
     def _column(self, at: float, columns: int) -> int:
         share = (at - self._timeline.start) / (self._timeline.end - self._timeline.start)
         return min(columns - 1, int(share * columns))
-
-
-def _name(lane: Lane) -> str:
-    return lane.thread.replace("_", " ")
 
 
 def _drawn(kind: str, ascii_only: bool) -> tuple[str, str]:

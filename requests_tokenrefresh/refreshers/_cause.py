@@ -16,6 +16,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from .._foreign import plainly
 from ._quote import Secrets
 
 E = TypeVar("E", bound=BaseException)
@@ -81,7 +82,8 @@ def without_frames(error: E) -> E:
 
 def unless_it_tells(error: E, secrets: Secrets) -> E | None:
     """Return *error*, or None if its text or that of a cause gives one of *secrets* away."""
-    return None if any(secrets.repeated_in(str(raised)) for raised in _chain(error)) else error
+    tells = any(secrets.repeated_in(str(raised)) for raised in _chain(error))
+    return None if tells else plainly(error)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote_plus, urlsplit
 import requests
 from urllib3.util import Url, parse_url
 
+from .._foreign import in_one_line
 from ._resemblance import SHORTEST, gives_away
 
 _LONGEST = 200  # characters
@@ -54,8 +55,7 @@ class Secrets:
 
     def quote(self, said: str) -> str:
         """Return *said* as one short printable line, or a remark if it repeats one of them."""
-        printable = "".join(c if c.isprintable() else " " for c in said)
-        line = " ".join(printable.split())
+        line = in_one_line(said)
         if len(line) > _LONGEST:
             line = line[: _LONGEST - 1] + "…"
         # What is cut off may be what gives away the rest.

@@ -90,10 +90,10 @@ def _acquire(
         make_folder(path.parent)
         try:
             turn.acquire()
-        except Timeout as error:
+        except Timeout:
             raise StoreLockTimeoutError(
                 f"another thread or process held {path} for {timeout:g} s; try again"
-            ) from error
+            ) from None  # which says no more, and the path as it is
     return turn
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from .._errors import StoreLockTimeoutError, StoreUnavailableError
 from .._token import Token
+from .._foreign import plainly
 from ._content import Cipher, check_cipher, decode, encode
 from ._file_lock import file_lock
 from ._file_pause import FilePause
@@ -205,7 +206,7 @@ class KeyringTokenStore:
             answer: str | None = getattr(keyring, function)(self.service, self.account, *values)
             return None if answer is None else SecretText(answer)
         except keyring.errors.KeyringError as error:
-            raise StoreUnavailableError(f"{problem}: {error}; {_ADVICE}") from error
+            raise StoreUnavailableError(f"{problem}: {error}; {_ADVICE}") from plainly(error)
         except Exception as error:  # backends let through what they were raised
             reason = type(error).__name__
         # Raised out here, because what was caught may carry secrets (a ParsingError lines of the

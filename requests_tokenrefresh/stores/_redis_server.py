@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from .._errors import StoreContentError, StoreUnavailableError
 
+from .._foreign import plainly
 T = TypeVar("T")
 
 # What a client of our own is given, in seconds, unless the URL says otherwise. The client would
@@ -150,7 +151,7 @@ class RedisServer:
         except errors.ResponseError as error:
             refusal, is_of_another_kind = _shown(error), "WRONGTYPE" in str(error)
         except _all_errors(self._package) as error:
-            raise StoreUnavailableError(f"{problem}: {error}") from error
+            raise StoreUnavailableError(f"{problem}: {error}") from plainly(error)
         # Raised out here: "unknown command" repeats the arguments, of which one is the token.
         if is_of_another_kind:
             raise StoreContentError(

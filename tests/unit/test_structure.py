@@ -14,6 +14,7 @@ PACKAGE = Path(requests_tokenrefresh.__file__).parent
 # Each may import from those above it, and from its own folder.
 ROOMS = [
     "_on_demand",
+    "_foreign",
     "_expiry",
     "_token",
     "_errors",
@@ -47,13 +48,14 @@ ROOMS = [
     "cli",
     "__main__",
 ]
-VALUES = {"_expiry", "_token", "_errors"}
+VALUES = {"_foreign", "_expiry", "_token", "_errors"}
 PURE = {*VALUES, "_evidence", "_hand", "_login"}
 NARROWER = {
     "_on_demand": set(),
+    "_foreign": set(),
     "_expiry": set(),
     "_token": {"_expiry"},
-    "_errors": set(),
+    "_errors": {"_foreign"},
     "events": set(),
     "_door": set(),
     "_origins": {"_errors"},
