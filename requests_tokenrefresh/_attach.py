@@ -30,6 +30,18 @@ _HEADER = re.compile(rf"({_NAME})(?:: ?({_NAME}))?")
 _AUTHORIZATION = "authorization", "Authorization"
 _SCHEME = re.compile(_NAME)
 
+# The schemes of IANA's registry, and others that many servers have. Any other word in front of a
+# space may be the secret itself, of somebody who has left out the scheme.
+_KNOWN_SCHEMES = {
+    name.lower(): name
+    for name in (
+        *("Basic", "Bearer", "Concealed", "Digest", "DPoP", "GNAP", "HOBA", "Mutual", "Negotiate"),
+        *("OAuth", "PrivateToken", "SCRAM-SHA-1", "SCRAM-SHA-256", "vapid"),
+        *("ApiKey", "AWS4-HMAC-SHA256", "GenieKey", "GoogleLogin", "Hawk", "HMAC", "JWT", "MAC"),
+        *("NTLM", "SharedKey", "SharedKeyLite", "Signature", "SSWS", "token"),
+    )
+}
+
 
 class Attachment:
     """Puts the token into a header. Immutable, so safe from any thread; pickles with its source.
@@ -67,12 +79,12 @@ class Attachment:
         the token belongs, and so does one that `replaces` or netrc has put there.
         """
         value = _text(authorization_of(request))
-        scheme, space, _ = value.partition(" ")
+        scheme, space, credentials = value.partition(" ")
         _, origin, _ = resource_of(request.method, request.url)
         if scheme.lower() in self._placeholders:
             self._source.say_once(
                 f"requests to {origin} get the token in place of an Authorization of the scheme "
-                f"{scheme} (replaces=)"
+                f"{scheme.lower()} (replaces=)"
             )
             return True
         if self._beside or scheme.lower() in ("bearer", self._own_scheme()):
@@ -84,7 +96,8 @@ class Attachment:
                 f"requests to {origin} get the token in place of what netrc has for that host"
             )
             return True
-        shown = f"the scheme {scheme}" if space and _SCHEME.fullmatch(scheme) else "no scheme"
+        known = _KNOWN_SCHEMES.get(scheme.lower()) if scheme.isascii() else None
+        shown = f"the scheme {known}" if known and credentials.strip() else "no known scheme"
         self._source.say_once(
             f"requests to {origin} that have an Authorization of their own ({shown}) go out "
             "without the token; to have them get it, name the scheme in replaces="
@@ -216,7 +229,7 @@ def _parsed(attach: str) -> tuple[str, str | None]:
     if header is None:
         raise ValueError(
             'attach is the name of a header, such as "X-Auth-Token", or a header and a scheme, '
-            f'such as "Authorization: token", got {attach!r}'
+            'such as "Authorization: token"'
         )
     if header[1].lower() == "cookie":
         raise ValueError(

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from urllib.parse import unquote
 
 from urllib3.util import Url, parse_url
 
@@ -37,6 +39,9 @@ _PLAIN = re.compile(
 )
 
 # Not *.localhost, which a resolver may ask the network for (RFC 6761 section 6.3 is a SHOULD).
+# What stands around a user name, a query, a fragment or one of their fields.
+_MAY_BEGIN_A_SECRET = re.compile("[@?#&;=]")
+
 _LOOPBACK = ip_network("127.0.0.0/8"), ip_network("::1/128")
 
 
@@ -185,6 +190,12 @@ def _spellings(origin: Url) -> str:
 def _shown(url: object) -> str:
     if not isinstance(url, str):
         return f"got {type(url).__name__}"
-    if "@" in url or "?" in url or "#" in url:
+    if _MAY_BEGIN_A_SECRET.search(unicodedata.normalize("NFKC", _unquoted(url))):
         return "and is not repeated here because it may hold a secret"
     return f"got {url!r}"
+
+
+def _unquoted(url: str) -> str:
+    while url != (plain := unquote(url)):
+        url = plain
+    return url

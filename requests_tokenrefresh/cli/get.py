@@ -30,6 +30,7 @@ from .terminal import on_a_terminal
 _CHUNK = 1 << 16  # bytes
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # of a method, or a header: RFC 9110 5.6.2
 
+_VALUE = re.compile("[^\0-\x08\x0a-\x1f\x7f\ud800-\udfff]*")  # of a header: RFC 9110 5.5
 
 @click.command()
 @click.argument("url")
@@ -168,16 +169,23 @@ def _request(
     fields: dict[str, str | bytes] = {"Accept-Encoding": "identity"}
     if body is not None:
         fields["Content-Type"] = "application/x-www-form-urlencoded"
-    for header in headers:
+    for number, header in enumerate(headers, 1):
         name, colon, value = header.partition(":")
         if not colon or not _NAME.fullmatch(name):
-            raise click.BadParameter(f"write it as 'NAME: VALUE', not {name!r}", param_hint="-H")
+            raise click.BadParameter(
+                f"write it as 'NAME: VALUE' (number {number})", param_hint="-H"
+            )
+        if not _VALUE.fullmatch(value):
+            raise click.BadParameter(
+                f"what is in header {name} cannot be sent: write one line of text", param_hint="-H"
+            )
         fields[name] = value.strip().encode()
     return requests.Request(method, url, headers=CaseInsensitiveDict(fields), data=body)
 
 
 def _body(data: str) -> bytes:
     if not data.startswith("@"):
+        # What is in a header is repeated nowhere: many hold a key.
         return data.encode()
     if data == "@-":
         return sys.stdin.buffer.read()

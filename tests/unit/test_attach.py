@@ -142,6 +142,7 @@ def test_a_challenge_is_read_for_the_scheme_that_was_sent(api: responses.Request
         ("X-Auth-Token: {}", ValueError, "or a header and a scheme"),
         ("X-Auth-Token: a b", ValueError, "or a header and a scheme"),
         ("X-Auth-Token\r\nX: y", ValueError, "the name of a header"),
+        ("Authorization: token s3cret", ValueError, 'such as "Authorization: token"$'),
         ("Cookie", ValueError, "pass a function that adds the cookie"),
     ],
 )
@@ -454,10 +455,9 @@ def test_a_request_with_a_word_of_its_own_asks_the_issuer_for_nothing(
     ("own", "shown"),
     [
         ("token ghp_s3cret", "the scheme token"),
-        (b"Digest username=s3cret", "the scheme Digest"),
-        ("s3cret", "no scheme"),
-        ("", "no scheme"),
-        ("key=s3cret; more", "no scheme"),
+        ("TOKEN ghp_s3cret", "the scheme token"),
+        (b"digest username=s3cret", "the scheme Digest"),
+        ("AWS4-HMAC-SHA256 Credential=s3cret", "the scheme AWS4-HMAC-SHA256"),
     ],
 )
 def test_a_word_of_the_callers_own_passes_through_and_that_is_said_once(
