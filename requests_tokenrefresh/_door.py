@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
+
+# Python makes one of each byte that is not UTF-8, in a file's name, the environment, an argument.
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def check_callable(name: str, value: object, wanted: str) -> None:
@@ -14,6 +18,15 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         *others, last = map(repr, choices)
         raise ValueError(f"{name} is {', '.join(others)} or {last}, got {value!r}")
+
+
+def check_text(name: str, text: str) -> None:
+    """Refuse what no encoding has. The message does not repeat it: it may be a secret."""
+    if _HALF_A_CHARACTER.search(text):
+        raise ValueError(
+            f"{name} has half a character, which can be neither sent nor stored: pass whole ones "
+            "(Python makes halves of bytes that are not UTF-8)"
+        )
 
 
 def check_seconds(name: str, value: float) -> float:

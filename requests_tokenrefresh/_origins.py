@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from urllib3.util import Url, parse_url
 
+from ._door import check_text
 from ._errors import InsecureTransportError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -38,10 +39,10 @@ _PLAIN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-# Not *.localhost, which a resolver may ask the network for (RFC 6761 section 6.3 is a SHOULD).
 # What stands around a user name, a query, a fragment or one of their fields.
 _MAY_BEGIN_A_SECRET = re.compile("[@?#&;=]")
 
+# Not *.localhost, which a resolver may ask the network for (RFC 6761 section 6.3 is a SHOULD).
 _LOOPBACK = ip_network("127.0.0.0/8"), ip_network("::1/128")
 
 
@@ -150,8 +151,12 @@ def _parse_origin(name: str, origin: str) -> Url:
 def _parse(name: str, url: str) -> Url:
     """Read *url* as requests prepares it, IDNA included."""
     if isinstance(url, str) and _PLAIN.match(url):
+        parsed = None
         with contextlib.suppress(ValueError):  # a port or an address out of range, not IDNA
-            return parse_url(url)
+            parsed = parse_url(url)
+        if parsed is not None:
+            check_text(name, url)
+            return parsed
     raise ValueError(
         f"{name} is not an http or https URL with a plain host, {_shown(url)}: "
         "pass something like 'https://api.example.com', without user name, wildcard or escapes"

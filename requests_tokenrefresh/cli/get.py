@@ -16,6 +16,7 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from .._adapter import TokenRefreshAdapter
+from .._door import check_text
 from .._errors import TokenStoreError
 from .._origins import require_secure
 from .._source import TokenSource
@@ -25,12 +26,12 @@ from ..refreshers._client import NoAuth
 from ..stores import FileTokenStore
 from .exits import STORE, UNSUCCESSFUL, fail
 from .stored_login import store_option
-
 from .terminal import on_a_terminal
+
 _CHUNK = 1 << 16  # bytes
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # of a method, or a header: RFC 9110 5.6.2
-
 _VALUE = re.compile("[^\0-\x08\x0a-\x1f\x7f\ud800-\udfff]*")  # of a header: RFC 9110 5.5
+
 
 @click.command()
 @click.argument("url")
@@ -39,7 +40,7 @@ _VALUE = re.compile("[^\0-\x08\x0a-\x1f\x7f\ud800-\udfff]*")  # of a header: RFC
 @click.option("--client-id", required=True, metavar="ID", help="The client the login is for.")
 @click.option(
     "--client-secret-file",
-    type=click.File(),
+    type=click.File("rb"),
     metavar="FILE",
     help="Holds the client's secret, if it has one; - is standard input. Or put the secret into "
     "the environment variable REQUESTS_TOKENREFRESH_CLIENT_SECRET.",
@@ -79,7 +80,7 @@ def get(
     store: FileTokenStore,
     token_url: str,
     client_id: str,
-    client_secret_file: IO[str] | None,
+    client_secret_file: IO[bytes] | None,
     client_auth: str,
     allow_http: bool,
     attach: str | None,
@@ -152,10 +153,17 @@ def _tokens(
     return TokenSource(grant, insecure_origins=[origin], store=store)
 
 
-def _secret(file: IO[str] | None) -> str | None:
+def _secret(file: IO[bytes] | None) -> str | None:
     if file is None:
         return os.environ.get("REQUESTS_TOKENREFRESH_CLIENT_SECRET")
-    return file.read().rstrip("\r\n")
+    try:
+        return file.read().decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        pass
+    # Raised out here, because what was caught has the secret in it.
+    raise click.BadParameter(
+        "the client's secret is not UTF-8 text", param_hint="--client-secret-file"
+    )
 
 
 def _request(
@@ -171,6 +179,7 @@ def _request(
         fields["Content-Type"] = "application/x-www-form-urlencoded"
     for number, header in enumerate(headers, 1):
         name, colon, value = header.partition(":")
+        # What is in a header is repeated nowhere: many hold a key.
         if not colon or not _NAME.fullmatch(name):
             raise click.BadParameter(
                 f"write it as 'NAME: VALUE' (number {number})", param_hint="-H"
@@ -185,7 +194,7 @@ def _request(
 
 def _body(data: str) -> bytes:
     if not data.startswith("@"):
-        # What is in a header is repeated nowhere: many hold a key.
+        check_text("--data", data)
         return data.encode()
     if data == "@-":
         return sys.stdin.buffer.read()

@@ -9,6 +9,8 @@ from urllib.parse import quote
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from .._door import check_text
+
 Auth: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 """What `requests` takes as *auth*: an `AuthBase`, or a function like one."""
 
@@ -71,6 +73,13 @@ def check_auth(auth: Auth | None) -> Auth:
 
 
 def check_string(name: str, value: object) -> None:
-    """Raise TypeError unless *value* is a string or None."""
-    if value is not None and not isinstance(value, str):
+    """Return if *value* is None, or a string that can be sent.
+
+    Raises:
+        TypeError, ValueError: It is not.
+    """
+    if value is None:
+        return
+    if not isinstance(value, str):
         raise TypeError(f"{name} is a string or None, got {type(value).__name__}")
+    check_text(name, value)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
-from requests.utils import check_header_validity, select_proxy
+from requests.utils import select_proxy
 
 from .._errors import InsecureTransportError, RefreshFailedError
 from .._origins import require_secure
@@ -28,6 +28,10 @@ _log = logging.getLogger("requests_tokenrefresh")
 _SECRET_NAME = re.compile(r"secret|token|key|pass|pwd|pin\b|sig|cred|auth|code\b", re.IGNORECASE)
 _LONG = 16  # characters
 _DRAWN = re.compile(r"[A-Za-z].*\d|\d.*[A-Za-z]")
+
+# Of a header: RFC 9110 sections 5.1 and 5.5. What is no Latin-1 is told when it is sent.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile("(?:[^\0-\x20\x7f\ud800-\udfff][^\0-\x08\x0a-\x1f\x7f\ud800-\udfff]*)?")
 
 
 @dataclass(frozen=True)
@@ -187,12 +191,16 @@ def _may_have_a_secret_in_its_query(url: str) -> bool:
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
-        try:
-            check_header_validity((name, value))
-        except requests.exceptions.InvalidHeader:  # its message repeats the value
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(
+                "headers has a name that cannot stand in a header (RFC 9110 section 5.1): the "
+                "names are the keys, without a colon"
+            )
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        if not isinstance(text, str) or not _VALUE.fullmatch(text):
             raise ValueError(
                 f"headers[{name!r}] cannot stand in a header: pass strings of one line"
-            ) from None
+            )
     return dict(headers)
 
 

@@ -19,6 +19,7 @@ from oauthlib.oauth2.rfc6749.errors import (
 )
 from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 
+from .._door import check_text
 from .._errors import LoginRequiredError, RefreshFailedError
 from .._token import Token
 from ._answer import Refused
@@ -221,7 +222,8 @@ def _encoded(data: Mapping[str, str | Sequence[str]], *, beside: Collection[str]
     for name, value in data.items():
         if name in beside:
             raise ValueError(f"data must not have {name!r}: the grant sends it by itself")
-        items = value if isinstance(value, list | tuple) else [value]
-        if not all(isinstance(text, str) for text in (name, *items)):
-            raise TypeError(f"data[{name!r}] is a string or a list of strings, by a string")
+        for text in (name, *(value if isinstance(value, list | tuple) else [value])):
+            if not isinstance(text, str):
+                raise TypeError(f"data[{name!r}] is a string or a list of strings, by a string")
+            check_text("data" if text is name else f"data[{name!r}]", text)
     return urlencode(data, doseq=True)

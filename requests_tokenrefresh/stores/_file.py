@@ -335,7 +335,7 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
             f"path is a str or an os.PathLike of one, got {type(path).__name__}; "
             'pass the path of the token file, such as "~/.config/reports/token.json"'
         )
-    if not name or "\0" in name:
+    if not name or "\0" in name or not _is_written(name):
         raise ValueError(
             f"path {name!r} cannot name a file; "
             'pass the path of the token file, such as "~/.config/reports/token.json"'
@@ -344,6 +344,16 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
         return Path(name).expanduser().absolute()
     except RuntimeError:
         raise ValueError(f"path {name!r}: there is no such home; write the path out") from None
+
+
+def _is_written(name: str) -> bool:
+    """Return whether the system can write *name*: not one with half a character, unless Python has
+    made that of a byte."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _behind_links(path: Path) -> Path:

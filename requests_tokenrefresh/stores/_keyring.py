@@ -18,9 +18,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from pathlib import Path
 from typing import Any
 
+from .._door import check_text
 from .._errors import StoreLockTimeoutError, StoreUnavailableError
-from .._token import Token
 from .._foreign import plainly
+from .._token import Token
 from ._content import Cipher, check_cipher, decode, encode
 from ._file_lock import file_lock
 from ._file_pause import FilePause
@@ -219,6 +220,7 @@ def _checked(name: str, value: str) -> str:
         raise TypeError(f"{name} is a str, got {type(value).__name__}")
     if not value:
         raise ValueError(f'{name} is empty; KeyringTokenStore("reports", "alice") is an example')
+    check_text(name, value)
     return value
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .._door import check_text
 from .._errors import (
     StoreContentError,
     StoreDataLostError,
@@ -342,6 +343,7 @@ def _checked_key(key: str) -> str:
         raise TypeError(f"key is a str, the name of the login; got {type(key).__name__}")
     if not key or "{" in key or "}" in key:
         raise ValueError(f"key is the name of the login, not empty and without braces; got {key!r}")
+    check_text("key", key)
     return key
 
 

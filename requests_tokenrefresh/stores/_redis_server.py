@@ -10,9 +10,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+from .._door import check_text
 from .._errors import StoreContentError, StoreUnavailableError
-
 from .._foreign import plainly
+
 T = TypeVar("T")
 
 # What a client of our own is given, in seconds, unless the URL says otherwise. The client would
@@ -167,6 +168,7 @@ def _opened(url: str) -> Any:
             "a Redis URL begins with one of " + ", ".join(_SCHEMES) + "; "
             "pass one such as redis://localhost:6379/0, or your own client"
         )
+    check_text("the Redis URL", url)
     package = _import_for(url)
     retry = importlib.import_module(package.__name__ + ".retry").Retry
     backoff = importlib.import_module(package.__name__ + ".backoff").NoBackoff

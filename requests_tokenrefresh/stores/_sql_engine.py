@@ -26,6 +26,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import AssertionPool, NullPool, SingletonThreadPool, StaticPool
 
+from .._door import check_text
 from .._errors import StoreUnavailableError, TokenStoreError
 from ._sql_locks import LOCKS
 from ._sqlite_file import make_private
@@ -167,6 +168,8 @@ def _parsed(url: URL | str) -> URL:
             "engine is a sqlalchemy.Engine (an AsyncEngine is none) or a database's URL, "
             f"such as {_EXAMPLE!r}; got {type(url).__name__}"
         )
+    if isinstance(url, str):
+        check_text("engine", url)
     try:
         return make_url(url)
     except (ArgumentError, ValueError):
