@@ -132,7 +132,10 @@ def demo(picture: Path | None, as_json: bool, **sizes: Any) -> None:
     help="Whether token replies say how long tokens live.",
 )
 def serve(**settings: Any) -> None:
-    """Run the demo's server to try things on, until Ctrl-C."""
+    """Run the demo's server to try things on, until Ctrl-C.
+
+    It answers only to requests that name it as 127.0.0.1, localhost or [::1], with its port.
+    """
     try:
         server = DemoServer(ServerSettings(**settings))
     except OSError as error:

@@ -2,7 +2,7 @@
 
 `POST /login` begins a login and answers with its first token reply, `POST /oauth/token` is the
 token endpoint, `GET /data` (POST too) is what the tokens protect, and `GET /counts` says what
-happened to the login that began last.
+happened to the login that began last. Who is let in is said in `server_door`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
+from .._foreign import printable, traceback_of
 from .authorization import CLIENT_ID, Authorization
-
-_LARGEST_BODY = 1 << 20
+from .server_door import Refused, check_sender, length_of_body
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,9 @@ class DemoServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of clients that hang up: it is their right."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
+        error = sys.exc_info()[1]
+        if isinstance(error, Exception) and not isinstance(error, ConnectionError):
+            sys.stderr.write(f"{traceback_of(error)}\n")
 
     @property
     def url(self) -> str:
@@ -89,12 +89,29 @@ class _Handler(BaseHTTPRequestHandler):
     # the one before (40 ms where acknowledgements are delayed).
     wbufsize = -1
     disable_nagle_algorithm = True
+    timeout = 60.0  # seconds that a client may be silent
+
+    def parse_request(self) -> bool:
+        """Read what comes before a body; return whether it is to be answered.
+
+        Here, so that it holds for whatever method there may be.
+        """
+        if not super().parse_request():
+            return False
+        try:
+            check_sender(self.command, self.path, self.headers, port=self.server.server_port)
+        except Refused as refusal:
+            self.send_error(refusal.status, refusal.problem)
+            return False
+        return True
 
     def do_GET(self) -> None:
-        body = self._body()
-        if body is None:
+        try:
+            body = self._body()
+        except Refused as refusal:
+            self.send_error(refusal.status, refusal.problem)
             return
-        route = f"{self.command} {urlsplit(self.path).path}"
+        route = f"{self.command} {self.path.partition('?')[0].partition('#')[0]}"
         answer = self._ROUTES.get(route)
         if answer is None:
             self._reply(404, {"error": f"nothing answers to {route}"})
@@ -107,29 +124,34 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
         """Say nothing: the demo's own output is on this terminal."""
 
-    def _body(self) -> bytes | None:
-        """Return the request's body, or None if it was refused and that was said."""
-        length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or not length.isdecimal():
-            status, problem = 411, "send a body with its Content-Length"
-        elif int(length) > _LARGEST_BODY:
-            status, problem = 413, f"send at most {_LARGEST_BODY} bytes"
-        else:
-            return self.rfile.read(int(length))
-        self.close_connection = True  # where the next request begins cannot be known
-        self._reply(status, {"error": problem}, {"Connection": "close"})
-        return None
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer that a request is refused, and hang up: where the next one begins is not known.
+
+        The base would make a page of HTML, and the status line, of what the client has sent.
+        """
+        self.close_connection = True
+        self._reply(code, {"error": printable(message or explain or "")}, {"Connection": "close"})
+
+    def _body(self) -> bytes:
+        length = length_of_body(self.headers)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise Refused(400, f"the body ended after {len(body)} of {length} bytes")
+        return body
 
     def _reply(
         self, status: int, body: str | Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> None:
         content = (body if isinstance(body, str) else json.dumps(body) + "\n").encode()
         self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+        # Or a browser may take what a client has put into it for a page.
+        own = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
+        for name, value in {**own, **(headers or {})}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def _data(self, body: bytes) -> None:
         time.sleep(self.server.settings.data_seconds)

@@ -1,6 +1,7 @@
 """The demo's server over real HTTP, in this process and in its own."""
 
 import errno
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from requests_tokenrefresh.cli.authorization import CLIENT_ID, Login
 from requests_tokenrefresh.cli.server import DemoServer, ServerSettings
 from requests_tokenrefresh.cli.server_process import server_process
 from tests.support.demo_server import demo_server
+from tests.support.hostile import HOSTILE, harmful
 from tests.support.logins import Clock
 from tests.support.servers import reset
 from tests.support.threads import wait_until
@@ -64,10 +66,16 @@ def counts(server: DemoServer, client: requests.Session) -> Login:
 
 
 def raw_exchange(server: DemoServer, request: bytes) -> bytes:
-    """Send *request*; return what the first read gives."""
+    """Send *request*, in which ``HOST`` is the server's; return what the first read gives."""
     with socket.create_connection(server.server_address[:2], timeout=10) as connection:
-        connection.sendall(request)
+        connection.sendall(request.replace(b"HOST", server.url.rpartition("/")[2].encode()))
         return connection.recv(1 << 16)
+
+
+def head_and_error(answer: bytes) -> tuple[bytes, object]:
+    """Return the head of *answer*, and the error that its body tells as JSON."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head, json.loads(body)["error"]
 
 
 def test_a_good_token_gets_the_data(server, client):
@@ -135,7 +143,7 @@ def test_many_requests_take_one_connection(server):
 
 
 def test_an_answer_leaves_in_one_piece(server):
-    answer = raw_exchange(server, b"GET /counts HTTP/1.1\r\nHost: demo\r\n\r\n")
+    answer = raw_exchange(server, b"GET /counts HTTP/1.1\r\nHost: HOST\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK")
     assert body.endswith(b"}\n")
@@ -153,14 +161,88 @@ def test_an_unknown_path_is_404(server, client):
     ("header", "status"),
     [
         (b"Transfer-Encoding: chunked", b"411"),
-        (b"Content-Length: -1", b"411"),
+        (b"Transfer-Encoding: gzip", b"501"),
+        (b"Content-Length: -1", b"400"),
+        (b"Content-Length: +5", b"400"),
+        (b"Content-Length: 5\r\nContent-Length: 0", b"400"),
         (b"Content-Length: 9999999", b"413"),
+        (b"Content-Length: " + b"9" * 5000, b"413"),
     ],
 )
-def test_a_body_that_cannot_be_read_ends_the_connection(server, header, status):
-    answer = raw_exchange(server, b"POST /data HTTP/1.1\r\nHost: demo\r\n" + header + b"\r\n\r\n")
+def test_a_body_that_cannot_be_read_ends_the_connection(server, header, status, capsys):
+    answer = raw_exchange(server, b"POST /data HTTP/1.1\r\nHost: HOST\r\n" + header + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 " + status)
     assert b"Connection: close" in answer
+    assert capsys.readouterr().err == ""
+
+
+def test_half_a_body_is_not_taken_for_a_whole_one(server, client):
+    login = log_in(server, client)
+    form = f"grant_type=refresh_token&client_id={CLIENT_ID}&refresh_token={login['refresh_token']}"
+    head = b"POST /oauth/token HTTP/1.1\r\nHost: HOST\r\nContent-Length: 999\r\n\r\n"
+    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+        address = server.url.rpartition("/")[2].encode()
+        connection.sendall(head.replace(b"HOST", address) + form.encode())
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(1 << 16)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert counts(server, client) == Login()
+
+
+def test_a_client_that_falls_silent_is_left(server, monkeypatch, capsys):
+    monkeypatch.setattr(server.RequestHandlerClass, "timeout", 0.05)
+    request = b"POST /data HTTP/1.1\r\nHost: HOST\r\nContent-Length: 9\r\n\r\n1"
+    assert raw_exchange(server, request) == b""
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"DELETE", b"HEAD"])
+def test_a_page_whose_name_means_this_machine_meanwhile_gets_nothing(server, client, method):
+    """DNS rebinding: to the browser it is the page's own server, and so are its answers."""
+    login = log_in(server, client)
+    port = b"%d" % server.server_port
+    for path in (b"/login", b"/data", b"/counts", b"/oauth/token", b"/nowhere"):
+        answer = raw_exchange(
+            server,
+            method + b" " + path + b" HTTP/1.1\r\nHost: evil.example:" + port + b"\r\n\r\n",
+        )
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b"access_token" not in answer
+    assert counts(server, client) == Login()  # of the login that began before
+    assert ask(server, client, login).status_code == 200
+
+
+def test_a_page_of_another_site_begins_no_login(server, client):
+    login = log_in(server, client)
+    ask(server, client, login)
+    page = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    answer = client.post(f"{server.url}/login", headers=page)
+    assert answer.status_code == 403
+    assert counts(server, client) == Login(accepted=1)
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GET /<script>\x1b[31m\xc2\x9b HTTP/1.1",
+        b"<script>\x1b[31m / HTTP/1.1",
+        b"GET / HTTP/<script>\x1b[31m",
+        b"GET / <script>\x1b[31m\r HTTP/1.1",
+        b"\x1b[31m<script>",
+        b"GET http://[<script>\x1b[31m HTTP/1.1",
+        b"GET //[<script>\x1b[31m HTTP/1.1",
+    ],
+)
+def test_what_a_client_has_sent_is_repeated_in_no_page_and_no_status_line(
+    server, capsys, request_line
+):
+    # HTTP 0.9 is answered without a head; and with a body only.
+    answer = raw_exchange(server, request_line + b"\r\nHost: HOST\r\n\r\n")
+    assert b"\x1b" not in answer
+    assert b"text/html" not in answer
+    head, _ = head_and_error(answer if answer.startswith(b"HTTP/") else b"\r\n\r\n" + answer)
+    assert b"<script>" not in head
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_burst_of_connections_is_queued_not_dropped():
@@ -180,7 +262,7 @@ def test_a_burst_of_connections_is_queued_not_dropped():
 def test_a_client_that_hangs_up_is_no_error(client, clock, capsys):
     with demo_server(clock=clock, data_seconds=0.05) as server:
         connection = socket.create_connection(server.server_address[:2], timeout=10)
-        connection.sendall(b"GET /data HTTP/1.1\r\nHost: demo\r\n\r\n" * 2)
+        connection.sendall(b"GET /data HTTP/1.1\r\nHost: HOST\r\n\r\n" * 2)
         reset(connection)
         client.get(f"{server.url}/data")  # a later answer: the first one has been tried by then
     assert capsys.readouterr().err == ""
@@ -188,10 +270,13 @@ def test_a_client_that_hangs_up_is_no_error(client, clock, capsys):
 
 def test_a_defect_of_the_server_is_shown(server, capsys):
     try:
-        raise ZeroDivisionError
+        raise ZeroDivisionError(HOSTILE)
     except ZeroDivisionError:
         server.handle_error(None, ("127.0.0.1", 1))
-    assert "ZeroDivisionError" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "ZeroDivisionError" in shown
+    assert "in test_a_defect_of_the_server_is_shown" in shown
+    assert harmful(shown, lines=True) == set()
 
 
 # -- In a process of its own ---------------------------------------------------------------------
