@@ -51,15 +51,15 @@ class Secrets:
 
     def repeated_in(self, text: str) -> bool:
         """Return whether *text* gives one of them away, in whatever spelling."""
-        return any(gives_away(text, secret) for secret in self.values)
+        line = in_one_line(text)  # without what is not seen between its letters
+        return any(gives_away(line, secret) for secret in self.values)
 
     def quote(self, said: str) -> str:
         """Return *said* as one short printable line, or a remark if it repeats one of them."""
-        line = in_one_line(said)
-        if len(line) > _LONGEST:
-            line = line[: _LONGEST - 1] + "…"
+        whole = in_one_line(said)
+        line = whole if len(whole) <= _LONGEST else whole[: _LONGEST - 1] + "…"
         # What is cut off may be what gives away the rest.
-        return "not shown: it repeats a secret" if self.repeated_in(said[:_LOOKED_AT]) else line
+        return "not shown: it repeats a secret" if self.repeated_in(whole[:_LOOKED_AT]) else line
 
 
 def name_of(url: str) -> str:

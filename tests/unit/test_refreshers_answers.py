@@ -266,6 +266,9 @@ ECHOES = {
         chr(ord(c) + 0xFEE0) if c.isalnum() else c for c in secret
     ),
     "in the middle of a word": lambda secret: f"token{secret[1:-1]}token",
+    "with nothing to see between": "\u200b".join,
+    "with letters that are not seen between": "\u3164".join,
+    "with marks that are not seen between": "\ufe0f".join,
 }
 
 
@@ -282,6 +285,15 @@ def test_a_server_that_repeats_a_secret_is_not_quoted(endpoint, code, secret, ec
     error = failure()
     assert said_by(error) == f"{code}: not shown: it repeats a secret"
     assert not repeats_a_secret(str(error.__cause__))
+
+
+@pytest.mark.parametrize("before", [" ", "\n", "\u200b", "\u3164", "\x00"])
+def test_a_secret_is_found_behind_much_that_is_not_seen(endpoint, before):
+    """A Content-Type may have 64 KB."""
+    media_type = f"text/{before * 5000}{REFRESH_TOKEN}"
+    headers = {"Content-Type": media_type.replace("\n", "\t")}
+    endpoint.post(URL, body=b"no JSON", headers=headers, status=400)
+    assert said_by(failure()) == "not shown: it repeats a secret that is not JSON"
 
 
 def test_a_refusal_that_repeats_the_refresh_token_is_not_quoted(endpoint):
