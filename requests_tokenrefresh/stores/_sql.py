@@ -53,8 +53,7 @@ class SQLTokenStore:
     seconds, or wait for hours. A pooler in transaction mode, such as PgBouncer's, hands a turn's
     statements to several sessions, and the lock is nobody's: give this store the address behind it.
     On a cluster, the lock is that of one server: all have to use the same. SQLite has a lock file
-    beside the database. From a URL, an SQLite database is created with mode 0600, and refused if
-    others can read or write it; with an engine of your own, that is left to you.
+    beside the database, which a URL creates with mode 0600; one that others can read is refused.
 
     It can tell beforehand whether a token can be saved (`ChecksSaving`), and keeps a pause
     (`KeepsPause`).
