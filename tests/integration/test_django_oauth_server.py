@@ -41,7 +41,8 @@ class Site:
         return f"{self.http.url}/data"
 
     def log_in(self, client: Client) -> Token:
-        return Token.from_mapping(self.authorization.log_in(client), received_at=time.time())
+        asked_at = time.time()  # the lifetime begins later, as with a refresh
+        return Token.from_mapping(self.authorization.log_in(client), received_at=asked_at)
 
     def grant(self, client: Client) -> RefreshTokenGrant:
         return RefreshTokenGrant(

@@ -28,7 +28,8 @@ class Site:
         return f"{self.http.url}/data"
 
     def log_in(self) -> Token:
-        return Token.from_mapping(self.authorization.log_in(), received_at=time.time())
+        asked_at = time.time()  # the lifetime begins later, as with a refresh
+        return Token.from_mapping(self.authorization.log_in(), received_at=asked_at)
 
     def refresher(self) -> JSONRefresh:
         return JSONRefresh(

