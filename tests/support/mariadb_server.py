@@ -50,7 +50,9 @@ class MariaDBServer(ServerProcess):
     @property
     def url(self) -> str:
         """Its database, for SQLAlchemy."""
-        return f"mysql+pymysql://root@127.0.0.1:{self.port}/{_DATABASE}?charset=utf8mb4"
+        # Without the last, PyMySQL reads the machine's certificates for each connection: 15 ms.
+        options = "charset=utf8mb4&ssl_disabled=true"
+        return f"mysql+pymysql://root@127.0.0.1:{self.port}/{_DATABASE}?{options}"
 
     def start(self) -> None:
         if not self._data.exists():
@@ -87,7 +89,8 @@ class MariaDBServer(ServerProcess):
 
     def _execute(self, *statements: str) -> None:
         # To log in by TCP takes 45 ms: its packets wait for delayed acknowledgements.
-        with pymysql.connect(unix_socket=str(self._socket), user="root") as connection:
+        address = {"unix_socket": str(self._socket), "ssl_disabled": True}
+        with pymysql.connect(user="root", **address) as connection:
             for statement in statements:
                 connection.cursor().execute(statement)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import importlib
 import itertools
 import pkgutil
@@ -62,10 +63,11 @@ class Message:
         return issubclass(self.kind, requests.RequestException | OSError)
 
 
-def messages() -> list[Message]:
+@functools.cache
+def messages() -> tuple[Message, ...]:
     """Return what the package's errors say, each once, sorted by place."""
     found = {(one.text, one.kind): one for one in _Package().messages()}
-    return sorted(found.values(), key=lambda one: (one.place, one.text, one.kind.__name__))
+    return tuple(sorted(found.values(), key=lambda one: (one.place, one.text, one.kind.__name__)))
 
 
 def is_found(message: Message, text: str) -> bool:
