@@ -40,6 +40,7 @@ from ._file_system import (
     open_at_once,
     os_errors_explained,
 )
+from ._file_way import behind_links
 from ._protocol import StoredPause
 from ._secret import Secret
 from ._timeout import check_timeout
@@ -57,7 +58,8 @@ class FileTokenStore:
 
     The file is created with mode 0600, in folders that are created with 0700; the mode of a folder
     that exists is not changed. A file that belongs to somebody else, or that others can read or
-    write, is refused (except on Windows, where the mode does not tell). If *path* is a symbolic
+    write, is refused, and so is one that is found by a link of somebody else or in a folder that
+    others can write (except on Windows, where the mode does not tell). If *path* is a symbolic
     link, the file it points to is replaced, and the link stays.
 
     Beside the token stays an empty file, with ``.lock`` added to the name: the lock; and one with
@@ -120,10 +122,10 @@ class FileTokenStore:
             StoreContentError: It holds something else than a token. It is left as it was.
             TokenStoreError: It belongs to somebody else or is not private, or is no regular file.
         """
-        path = _behind_links(self.path)
+        path = self._place()
         token = self._load(path)
         # A mounted secret is renewed by moving a link, and its old file is gone at once.
-        while token is None and path != (moved := _behind_links(self.path)):
+        while token is None and path != (moved := self._place()):
             path = moved
             token = self._load(path)
         return token
@@ -137,12 +139,12 @@ class FileTokenStore:
             StoreContentError, TokenStoreError: As for `load`, or *token* cannot be stored. The file
                 is left as it was.
         """
-        path = _behind_links(self.path)
+        path = self._place()
         content = encode(token, _called(path), self._cipher)
         self._load(path)
         with self._changing("write", path):
             self._draft(path, content).put_in_place()
-        _pause_of(path).end()
+        self._pause_of(path).end()
         sync_folder(path.parent)
         remove_leftovers(path)
 
@@ -153,12 +155,12 @@ class FileTokenStore:
             StoreUnavailableError: The file cannot be removed. It is left as it was.
             StoreContentError, TokenStoreError: As for `load`.
         """
-        path = _behind_links(self.path)
+        path = self._place()
         if self._load(path) is not None:
             with self._changing("remove", path):
                 path.unlink(missing_ok=True)
             sync_folder(path.parent)
-        _pause_of(path).end()
+        self._pause_of(path).end()
         remove_leftovers(path)
 
     def ensure_can_save(self) -> None:
@@ -172,7 +174,7 @@ class FileTokenStore:
             StoreContentError, TokenStoreError: As for `load`, or the file cannot be replaced: it is
                 mounted by itself, say.
         """
-        path = _behind_links(self.path)
+        path = self._place()
         self._load(path)
         refuse_irreplaceable(path)
         with self._changing("write", path):
@@ -190,7 +192,7 @@ class FileTokenStore:
         Raises:
             StoreUnavailableError: It cannot be read.
         """
-        return _pause_of(_behind_links(self.path)).load()
+        return self._pause_of(self._place()).load()
 
     def save_pause(self, pause: StoredPause | None) -> None:
         """Keep *pause*; None ends it.
@@ -198,8 +200,8 @@ class FileTokenStore:
         Raises:
             StoreUnavailableError: It cannot be written.
         """
-        path = _behind_links(self.path)
-        _pause_of(path).save(pause, like=self._model(path))
+        path = self._place()
+        self._pause_of(path).save(pause, like=self._model(path))
 
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
@@ -217,7 +219,7 @@ class FileTokenStore:
             TypeError, ValueError: *timeout* is not a number of seconds that can be waited for.
         """
         check_timeout(timeout)
-        path = _behind_links(self.path)
+        path = self._place()
         # Or `sudo`, tried once and refused, would leave a lock that nobody else can open.
         with _reading(path), suppress(FileNotFoundError):
             self._refuse_unfit(path, path.stat())
@@ -230,6 +232,14 @@ class FileTokenStore:
             finally:
                 self._here.turn = None
                 turn.end()
+
+    def _place(self) -> Path:
+        # Looked up every time, as a link may be set or moved while we live. Replacing the link
+        # instead of the file would detach whoever manages it, and two names would have two locks.
+        return behind_links(self.path, private=self.private)
+
+    def _pause_of(self, path: Path) -> FilePause:
+        return FilePause(Path(f"{path}.pause"), private=self.private)
 
     def _load(self, path: Path) -> Token | None:
         with _reading(path):
@@ -356,12 +366,6 @@ def _is_written(name: str) -> bool:
     return True
 
 
-def _behind_links(path: Path) -> Path:
-    # Looked up every time, as a link may be set or moved while we live. Replacing the link instead
-    # of the file would detach whoever manages it, and two names would have two locks.
-    return Path(os.path.realpath(path))
-
-
 def _called(path: Path) -> str:
     return f"the token file {path}"
 
@@ -371,10 +375,6 @@ def _reading(path: Path) -> AbstractContextManager[None]:
         return told_of(path) if error.errno in NO_PERMISSION else ""
 
     return os_errors_explained(f"cannot read {_called(path)}", advice)
-
-
-def _pause_of(path: Path) -> FilePause:
-    return FilePause(Path(f"{path}.pause"))
 
 
 def _size_of(path: Path) -> int:

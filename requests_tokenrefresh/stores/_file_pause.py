@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ._content import decode_pause, encode_pause
 from ._file_draft import Draft, remove_leftovers
+from ._file_privacy import is_of_another
 from ._file_system import make_folder, open_at_once, os_errors_explained
 from ._protocol import StoredPause
 
@@ -19,10 +20,15 @@ _LARGEST = 100  # bytes; it takes thirty
 
 
 class FilePause:
-    """The pause in the file *path*, which is not there if there is none."""
+    """The pause in the file *path*, which is not there if there is none.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        private: Whether one that another user has put there counts as none.
+    """
+
+    def __init__(self, path: Path, *, private: bool = True) -> None:
         self._path = path
+        self._private = private
 
     def load(self) -> StoredPause | None:
         """Return it, or None.
@@ -33,6 +39,8 @@ class FilePause:
         with os_errors_explained(f"cannot read the pause {self._path}"):
             try:
                 with open(self._path, "rb", opener=open_at_once) as file:
+                    if self._private and is_of_another(os.fstat(file.fileno())):
+                        return None
                     return decode_pause(file.read(_LARGEST))
             except FileNotFoundError:
                 return None

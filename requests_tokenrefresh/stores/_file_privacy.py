@@ -15,6 +15,11 @@ MODE_TELLS_WHO_MAY_READ = os.name == "posix"
 OTHERS_MAY_READ_OR_WRITE = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
 
 
+def is_of_another(status: os.stat_result) -> bool:
+    """Return whether it belongs to neither this user nor root, who may read and write all."""
+    return MODE_TELLS_WHO_MAY_READ and status.st_uid not in (0, os.geteuid())
+
+
 def refuse_unless_regular(path: Path, status: os.stat_result) -> None:
     """Refuse a folder, a device and the like.
 
@@ -36,13 +41,13 @@ def refuse_unless_private(path: Path, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
         raise TokenStoreError(
             f"the token file {path} belongs to another user (uid {status.st_uid}), who can read "
-            f"and replace the login in it; make it yours: {_chown(path)}; {_without_check(path)}"
+            f"and replace the login in it; make it yours: {_chown(path)}; {without_check(path)}"
         )
     if status.st_mode & OTHERS_MAY_READ_OR_WRITE:
         raise TokenStoreError(
             f"the token file {path} can be read or written by other users "
             f"(mode {stat.S_IMODE(status.st_mode):04o}); make it private: "
-            f"chmod 600 {shlex.quote(str(path))}; {_without_check(path)}"
+            f"chmod 600 {shlex.quote(str(path))}; {without_check(path)}"
         )
 
 
@@ -60,11 +65,11 @@ def refuse_folder_that_shares(path: Path, status: os.stat_result) -> None:
             f"a token file in {path.parent} is not private: a new file there belongs to uid "
             f"{status.st_uid} and has mode {stat.S_IMODE(status.st_mode):04o}, as on a drive of "
             "Windows or of the network; pass a path on a disk of this system, such as "
-            f"~/.config/reports/token.json; {_without_check(path)}"
+            f"~/.config/reports/token.json; {without_check(path)}"
         )
 
 
-def _without_check(path: Path) -> str:
+def without_check(path: Path) -> str:
     return (
         f"or, if whoever can read it may have the login, give up this check: "
         f"FileTokenStore({str(path)!r}, private=False), --no-private on the command line"

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from .._errors import TokenStoreError
-from ._file_privacy import MODE_TELLS_WHO_MAY_READ, OTHERS_MAY_READ_OR_WRITE
+from ._file_privacy import MODE_TELLS_WHO_MAY_READ, OTHERS_MAY_READ_OR_WRITE, is_of_another
 
 _AN_ENGINE = (
     "or, if whoever can read it may have the logins, pass an engine of your own: "
@@ -44,7 +44,7 @@ def make_private(name: str, options: Mapping[str, Any]) -> None:
         return
     if not stat.S_ISREG(status.st_mode):
         return  # SQLite says more of it
-    if status.st_uid not in (0, os.geteuid()):
+    if is_of_another(status):
         raise TokenStoreError(
             f"the database {path} belongs to another user (uid {status.st_uid}), who can read and "
             f"replace the logins in it; make it yours: sudo chown {os.geteuid()} "

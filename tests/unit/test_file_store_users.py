@@ -4,14 +4,16 @@ Where the tests run as root, another user is a real one as well.
 """
 
 import errno
+import json
 import os
 import pickle
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import filelock
 import pytest
@@ -208,12 +210,14 @@ class TestOfAnotherUser:
 
     def test_what_root_has_left_is_told_with_the_way_to_have_it(self, home):
         path = home / "token.json"
-        with FileTokenStore(path).lock(0):
+        roots = FileTokenStore(path, private=False)  # it is not root's folder
+        with roots.lock(0):
             pass
+        Path(f"{path}.lock").chmod(0o600)
         locking = "with store.lock(0): pass"
         assert f"remove it: sudo rm {path}.lock" in as_nobody(locking, path)
         Path(f"{path}.lock").unlink()
-        FileTokenStore(path).save(OLD)
+        roots.save(OLD)
         told = as_nobody("store.load()", path)
         assert f"it belongs to uid 0 with mode 0600, and this is uid {NOBODY}" in told
         assert f"sudo chown {NOBODY} {path}" in told
@@ -224,7 +228,7 @@ class TestOfAnotherUser:
     def test_a_folder_of_another_user_can_be_read_and_says_how_to_do_without(self, home):
         path = home / "secret" / "token.json"
         path.parent.mkdir(mode=0o755)
-        FileTokenStore(path).save(OLD)
+        FileTokenStore(path, private=False).save(OLD)
         os.chown(path, NOBODY, NOBODY)
         assert as_nobody("print(store.load().access_token)", path) == "old-access\n"
         for code in (
@@ -235,6 +239,154 @@ class TestOfAnotherUser:
             told = as_nobody(code, path)
             assert f"let this user write into {path.parent}; or, if" in told
             assert f"token=FileTokenStore({str(path)!r}).load()) without store=" in told
+
+
+# The way to the file: links, and folders
+
+STRANGER = 4711
+ALONE = 4242  # has no name, nor has his group
+
+CALLS: list[Callable[[FileTokenStore], object]] = [
+    FileTokenStore.load,
+    lambda store: store.save(NEW),
+    FileTokenStore.clear,
+    FileTokenStore.ensure_can_save,
+    lambda store: store.lock(0).__enter__(),
+    lambda store: store.save_pause(PAUSE),
+]
+
+
+def told(path: Path, *calls: Any, uid: int = NOBODY, **options: Any) -> list[str]:
+    """Return what each of *calls* of another user's store returns, or is told."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with os.fdopen(writing, "w") as answer:
+            os.setegid(uid)
+            os.seteuid(uid)
+            store, answers = FileTokenStore(path, **options), []
+            for call in calls:
+                try:
+                    answers.append(str(call(store)))
+                except TokenStoreError as error:
+                    answers.append(str(error))
+            json.dump(answers, answer)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        answers = json.load(answer)
+    os.waitpid(child, 0)
+    return answers
+
+
+def own(path: Path, uid: int, gid: int | None = None) -> None:
+    os.chown(path, uid, uid if gid is None else gid, follow_symlinks=False)
+
+
+class TestOfAStranger:
+    """Each user trusts himself and root, and nobody else."""
+
+    __test__ = os.geteuid() == 0
+
+    @pytest.fixture
+    def shared(self) -> Iterator[Path]:
+        """A folder like /tmp, with one of nobody's in it, and his login in that."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            folder.chmod(0o1777)
+            (folder / "own").mkdir(mode=0o700)
+            own(folder / "own", NOBODY)
+            assert told(folder / "own" / "token.json", lambda store: store.save(OLD)) == ["None"]
+            yield folder
+
+    @pytest.mark.parametrize("target", ["own/token.json", "own/another", "own", "nowhere/x"])
+    def test_a_link_that_another_has_made_is_not_followed(self, shared, target):
+        """Another login would be sent, or a file be made anywhere; dangling or not."""
+        link = shared / "token.json"
+        link.symlink_to(shared / target)
+        own(link, STRANGER)
+        path = link / "token.json" if target == "own" else link
+        for message in told(path, *CALLS):
+            assert f"the link {link}, by which the token file {path} is found, belongs" in message
+            assert f"(uid {STRANGER}), who can point it elsewhere" in message
+            assert "private=False" in message
+        assert names(shared / "own") == ["token.json"]
+
+    def test_nor_one_that_an_own_link_leads_to(self, shared):
+        (shared / "theirs").symlink_to("own")
+        own(shared / "theirs", STRANGER)
+        mine = shared / "own" / "link"
+        mine.symlink_to("../theirs/token.json")
+        own(mine, NOBODY)
+        [message] = told(mine, FileTokenStore.load)
+        assert f"the link {shared / 'theirs'}, by which" in message
+
+    @pytest.mark.parametrize("owner", [NOBODY, 0])
+    @pytest.mark.parametrize("target", ["own/token.json", "own/../own/token.json", "own/new"])
+    def test_ones_own_links_and_those_of_root_work(self, shared, owner, target):
+        link = shared / "link"
+        link.symlink_to(target)
+        own(link, owner)
+        save, load, lock = CALLS[1], CALLS[0], CALLS[4]
+        answers = told(link, save, lambda store: load(store) == NEW, lambda it: lock(it) is None)
+        assert answers == ["None", "True", "True"]
+        assert link.is_symlink()
+
+    @pytest.mark.parametrize("mode", [0o777, 0o757, 0o775])
+    @pytest.mark.parametrize("name", ["token.json", "below/token.json"])
+    def test_a_folder_that_others_can_write_is_refused(self, shared, mode, name):
+        folder = shared / "own"
+        (folder / "below").mkdir(mode=0o700)
+        own(folder / "below", NOBODY)
+        own(folder, NOBODY, STRANGER)
+        folder.chmod(mode)
+        for message in told(folder / name, *CALLS):
+            found = f"in which the token file {folder / name} is found, can be written by other"
+            assert f"the folder {folder}, {found}" in message
+            assert f"(mode {mode:04o})" in message
+            assert f"chmod go-w {folder}" in message
+            assert "private=False" in message
+
+    def test_so_is_one_of_another_user(self, shared):
+        own(shared / "own", STRANGER)
+        (shared / "own").chmod(0o755)
+        [message] = told(shared / "own" / "token.json", FileTokenStore.load)
+        assert f"belongs to another user (uid {STRANGER}), who can put another file in" in message
+
+    @pytest.mark.parametrize(("group", "may"), [(ALONE, True), (0, True), (STRANGER, False)])
+    def test_a_group_of_ones_own_may_write(self, shared, group, may):
+        """Many systems give each user one, and the umask to go with it."""
+        for path in (shared / "own", shared / "own" / "token.json"):
+            own(path, ALONE, group)
+        (shared / "own").chmod(0o775)
+        path = shared / "own" / "token.json"
+        [answer] = told(path, lambda store: store.load() == OLD, uid=ALONE)
+        assert (answer == "True") is may
+
+    def test_all_of_that_can_be_given_up(self, shared):
+        link = shared / "token.json"
+        link.symlink_to("own/token.json")
+        own(link, STRANGER)
+        (shared / "own").chmod(0o777)
+        save, load = CALLS[1], CALLS[0]
+        answers = told(link, save, lambda store: load(store) == NEW, private=False)
+        assert answers == ["None", "True"]
+
+    @pytest.mark.parametrize(("owner", "counts"), [(STRANGER, False), (NOBODY, True)])
+    def test_a_pause_that_another_has_put_there_is_none(self, shared, owner, counts):
+        path = shared / "token.json"
+        pause = Path(f"{path}.pause")
+        pause.write_text("9999999999.0 3600.0 1\n")
+        own(pause, owner)
+        [answer] = told(path, lambda store: store.load_pause() is not None)
+        assert answer == str(counts)
+
+
+def test_links_that_go_round_in_circles_are_an_error(path):
+    path.symlink_to(path.with_name("other"))
+    path.with_name("other").symlink_to(path)
+    with pytest.raises(TokenStoreError):
+        FileTokenStore(path).load()
 
 
 # A login that several users share
