@@ -6,6 +6,7 @@ from . import events
 from ._adapter import TokenRefreshAdapter
 from ._errors import (
     InsecureTransportError,
+    LoginFailedError,
     LoginRequiredError,
     RefreshFailedError,
     RefreshTimeoutError,
@@ -32,7 +33,12 @@ from .stores import (
 if TYPE_CHECKING:
     from ._install import Installation, install, uninstall
     from ._mount import mount
-    from .refreshers import ClientCredentialsGrant, JSONRefresh, RefreshTokenGrant
+    from .refreshers import (
+        AuthorizationServer,
+        ClientCredentialsGrant,
+        JSONRefresh,
+        RefreshTokenGrant,
+    )
     from .stores import FileTokenStore, KeyringTokenStore, RedisTokenStore, SQLTokenStore
 else:
     __getattr__ = on_demand(
@@ -40,7 +46,12 @@ else:
         {
             "._install": ["Installation", "install", "uninstall"],
             "._mount": ["mount"],
-            ".refreshers": ["ClientCredentialsGrant", "JSONRefresh", "RefreshTokenGrant"],
+            ".refreshers": [
+                "AuthorizationServer",
+                "ClientCredentialsGrant",
+                "JSONRefresh",
+                "RefreshTokenGrant",
+            ],
             ".stores": [
                 "FileTokenStore",
                 "KeyringTokenStore",
@@ -51,6 +62,7 @@ else:
     )
 
 __all__ = [
+    "AuthorizationServer",
     "ChecksSaving",
     "Cipher",
     "ClientCredentialsGrant",
@@ -60,6 +72,7 @@ __all__ = [
     "JSONRefresh",
     "KeepsPause",
     "KeyringTokenStore",
+    "LoginFailedError",
     "LoginRequiredError",
     "MemoryTokenStore",
     "RedisTokenStore",

@@ -106,6 +106,20 @@ class LoginRequiredError(TokenRefreshError, requests.HTTPError):
         self.said = _plain(said)
 
 
+class LoginFailedError(LoginRequiredError):
+    """An attempt to log in has failed, and nobody is logged in by it. What was stored is as it was.
+
+    Attributes:
+        reason: One word for programs: ``access_denied`` (the person has said no),
+            ``expired_token`` (a device code has expired), ``timed_out`` (the person took too long),
+            ``issuer_mismatch`` (another issuer than ours has answered), ``bad_answer`` (what a
+            server, or the browser, has brought makes no sense), ``no_way`` (there is nothing to log
+            in with), ``no_discovery`` (the issuer publishes nothing about itself),
+            ``redirect_taken`` (another program listens at the redirect address).
+        status, code, said: As in `RefreshFailedError`.
+    """
+
+
 def trial_refused() -> LoginRequiredError:
     """Return what ends a login whose new token is refused by all who were asked."""
     return LoginRequiredError(

@@ -46,7 +46,13 @@ _MAY_BEGIN_A_SECRET = re.compile("[@?#&;=]")
 _LOOPBACK = ip_network("127.0.0.0/8"), ip_network("::1/128")
 
 
-def require_secure(url: str, *, insecure: bool = False, switch: str = "insecure=True") -> bool:
+def require_secure(
+    url: str,
+    *,
+    insecure: bool = False,
+    what: str = "the URL",
+    switch: str = "insecure=True",
+) -> bool:
     """Return whether a secret is safe on its way to *url*, if it may be sent there at all.
 
     It is safe over https, and over http to ``localhost``, 127.0.0.0/8 or ``[::1]`` (RFC 8252
@@ -55,7 +61,8 @@ def require_secure(url: str, *, insecure: bool = False, switch: str = "insecure=
     Args:
         url: Where to.
         insecure: Whether it may be plain http to another machine.
-        switch: What says so to whoever reads the error.
+        what: What *url* is, to whoever reads the error.
+        switch: What allows it, likewise.
 
     Raises:
         TypeError: *insecure* is not a bool; many a string that means no is true.
@@ -66,9 +73,9 @@ def require_secure(url: str, *, insecure: bool = False, switch: str = "insecure=
     """
     if not isinstance(insecure, bool):
         raise TypeError(f"insecure is True or False, got {type(insecure).__name__}")
-    parsed = _parse("the URL", url)
+    parsed = _parse(what, url)
     if not insecure:
-        _require_secure("the URL", parsed, switch)
+        _require_secure(what, parsed, switch)
     return _is_secure(parsed)
 
 

@@ -70,6 +70,28 @@ class Answer:
         """The HTTP status."""
         return self.response.status_code
 
+    @property
+    def now_there(self) -> float:
+        """When it had answered by the issuer's clock, if it has told; else by ours."""
+        date = self._date()
+        return self.now if date is None else date
+
+    @property
+    def retry_after(self) -> float | None:
+        """Retry-After in seconds (RFC 9110 section 10.2.3); None if there is no sense in it.
+
+        A date is one of the server's clock, which the answer's own Date shows.
+        """
+        header = self.response.headers.get("Retry-After")
+        try:
+            seconds = float(header or "")
+        except ValueError:
+            date = http_date(header)
+            if date is None:
+                return None
+            seconds = max(0.0, date - self.now_there)
+        return seconds if 0 <= seconds < math.inf else None
+
     def token(
         self,
         *,
@@ -132,7 +154,7 @@ class Answer:
         said = why or self._quoted()
         return RefreshFailedError(
             f"the token endpoint {self.endpoint} answered {self.status} ({said}); {self._advice()}",
-            retry_after=self._retry_after(),
+            retry_after=self.retry_after,
             status=self.status,
             code=self._code(),
             said=said,
@@ -197,21 +219,6 @@ class Answer:
         if self.status >= 400 and may_refuse(self.status) and not self.problem:
             return _UNKNOWN
         return _LATER
-
-    def _retry_after(self) -> float | None:
-        """Read Retry-After (RFC 9110 section 10.2.3); None if there is no sense in it.
-
-        A date is one of the server's clock, which the answer's own Date shows.
-        """
-        header = self.response.headers.get("Retry-After")
-        try:
-            seconds = float(header or "")
-        except ValueError:
-            date, there = http_date(header), self._date()
-            if date is None:
-                return None
-            seconds = max(0.0, date - (self.now if there is None else there))
-        return seconds if 0 <= seconds < math.inf else None
 
     def _date(self) -> float | None:
         return http_date(self.response.headers.get("Date"))

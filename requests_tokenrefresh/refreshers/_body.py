@@ -18,7 +18,7 @@ _FORM = "application/x-www-form-urlencoded"
 def fields_in(response: requests.Response, secrets: Secrets) -> tuple[Mapping[str, Any], str]:
     """Return the fields, or none and the reason in words; never fails."""
     if 300 <= response.status_code < 400:
-        return {}, _redirect(response, secrets)
+        return {}, redirect_in(response, secrets)
     content = response.content
     if not content.strip():
         return {}, "an empty body"
@@ -73,7 +73,8 @@ def _number(digits: str) -> float:
         return math.inf
 
 
-def _redirect(response: requests.Response, secrets: Secrets) -> str:
+def redirect_in(response: requests.Response, secrets: Secrets) -> str:
+    """Return where *response* redirects to, in words."""
     try:
         target = name_of(urljoin(response.url, response.headers["Location"]))
     except (KeyError, ValueError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import quote
 
@@ -23,6 +23,16 @@ class NoAuth(AuthBase):
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         return r
+
+
+def auth_method(wanted: AuthMethod | None, listed: Collection[str] | None) -> AuthMethod:
+    """Return *wanted*, else what a server has *listed*: ``client_secret_basic`` if it can be, which
+    is also what counts where nothing is listed (RFC 8414 section 2)."""
+    if wanted is not None:
+        return wanted
+    if listed and "client_secret_post" in listed and "client_secret_basic" not in listed:
+        return "client_secret_post"
+    return "client_secret_basic"
 
 
 def identify(

@@ -101,14 +101,9 @@ class TokenEndpoint:
             )
         self._url = url
         self._headers = _checked_headers(headers or {})
-        if not isinstance(timeout, tuple) or len(timeout) != 2:
-            raise TypeError(f"timeout is a pair of seconds, (connect, read), got {timeout!r}")
-        self._timeout = (
-            _positive("timeout[0]", timeout[0]),
-            _positive("timeout[1]", timeout[1]),
-        )
-        self._deadline = _positive("deadline", deadline)
-        _positive("max_reply_bytes", max_reply_bytes)
+        self._timeout = check_timeout(timeout)
+        self._deadline = positive("deadline", deadline)
+        positive("max_reply_bytes", max_reply_bytes)
         self._max_reply_bytes = operator.index(max_reply_bytes)
         self._verify = verify
         self._cert = cert
@@ -204,7 +199,23 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return dict(headers)
 
 
-def _positive(name: str, value: float) -> float:
+def check_timeout(timeout: tuple[float, float]) -> tuple[float, float]:
+    """Return *timeout*, the seconds to connect and the seconds to wait for a piece of an answer.
+
+    Raises:
+        TypeError, ValueError: It is no such pair.
+    """
+    if not isinstance(timeout, tuple) or len(timeout) != 2:
+        raise TypeError(f"timeout is a pair of seconds, (connect, read), got {timeout!r}")
+    return positive("timeout[0]", timeout[0]), positive("timeout[1]", timeout[1])
+
+
+def positive(name: str, value: float) -> float:
+    """Return *value*, of which there is some, and not without end.
+
+    Raises:
+        TypeError, ValueError: It is no such number.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} is a number, got {type(value).__name__}")
     if not (value > 0 and math.isfinite(value)):

@@ -23,7 +23,8 @@ from .._door import check_text
 from .._errors import LoginRequiredError, RefreshFailedError
 from .._token import Token
 from ._answer import Refused
-from ._client import Auth, AuthMethod, check_string, identify
+from ._authorization_server import AuthorizationServer
+from ._client import Auth, AuthMethod, auth_method, check_string, identify
 from ._endpoint import Question, TokenEndpoint, check_one_authorization
 from ._refusal import check_refused, check_token_type, refresh_token_of
 
@@ -48,12 +49,12 @@ class _Grant:
 
     def __init__(
         self,
-        token_url: str,
+        token_url: str | AuthorizationServer,
         *,
         client_id: str | None = None,
         client_secret: str | None = None,
         auth: Auth | None = None,
-        token_endpoint_auth_method: AuthMethod = "client_secret_basic",
+        token_endpoint_auth_method: AuthMethod | None = None,
         scope: str | None = None,
         refused: Refused = frozenset(),
         token_type: str | None = None,
@@ -68,8 +69,12 @@ class _Grant:
         insecure: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        if isinstance(token_url, AuthorizationServer):
+            url, listed = token_url.token_endpoint, token_url.token_endpoint_auth_methods_supported
+        else:
+            url, listed = token_url, None
         self._endpoint = TokenEndpoint(
-            token_url,
+            url,
             insecure=insecure,
             headers=headers,
             timeout=timeout,
@@ -83,15 +88,14 @@ class _Grant:
         # An *auth* of somebody else's may be bound to its thread.
         self.any_thread = auth is None
         self._client_id = client_id
-        self._auth, self._client_fields = identify(
-            client_id, client_secret, auth, token_endpoint_auth_method
-        )
+        method = auth_method(token_endpoint_auth_method, listed)
+        self._auth, self._client_fields = identify(client_id, client_secret, auth, method)
         if self._confidential and client_secret is None and auth is None and cert is None:
             raise ValueError(
                 f"{type(self).__name__} is for clients that authenticate themselves: "
                 "pass client_id and client_secret, or auth=, or cert="
             )
-        if client_secret is not None and token_endpoint_auth_method == "client_secret_basic":
+        if client_secret is not None and method == "client_secret_basic":
             check_one_authorization(headers, "client_secret")
         check_string("scope", scope)
         self._scope = scope
@@ -132,14 +136,16 @@ class RefreshTokenGrant(_Grant):
     few seconds more.
 
     Args:
-        token_url: The token endpoint: https, or http to the loopback.
+        token_url: The token endpoint: https, or http to the loopback. Or an `AuthorizationServer`,
+            which knows this and more.
         client_id: Who asks; a public client sends it in the form.
         client_secret: Authenticates the client, by *token_endpoint_auth_method*.
         auth: Authenticates it in any other way: a `requests` `AuthBase`, or a function like one.
             It may change the body too (``client_assertion``). *client_id* goes into the form.
         token_endpoint_auth_method: ``client_secret_basic`` (both form-encoded, then Basic:
-            section 2.3.1) or ``client_secret_post`` (both in the form). For a server that does
-            not decode them again pass ``auth=requests.auth.HTTPBasicAuth(client_id, secret)``.
+            section 2.3.1) or ``client_secret_post`` (both in the form); None: what the server
+            lists, or the former. For a server that does not decode them again pass
+            ``auth=requests.auth.HTTPBasicAuth(client_id, secret)``.
         scope: What to ask for, separated by spaces; None for what was granted before.
         refused: What ends the login, beside ``invalid_grant`` and the other ways that are known:
             a set of error codes (``{"account_locked"}``) and HTTP statuses, which count only in
