@@ -161,6 +161,30 @@ class RefreshFailedError(TokenRefreshError):
         self.said = _plain(said)
 
 
+class RevocationFailedError(TokenRefreshError):
+    """A server was not told that a login is over, or has not ended it: its tokens stay good.
+
+    Attributes:
+        retry_after: Seconds until another attempt is worth while; None if nobody said.
+        status, code, said: As in `RefreshFailedError`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        said: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.status = status
+        self.code = code
+        self.said = said
+
+
 class RefreshTimeoutError(TokenRefreshError, requests.Timeout):
     """Somebody else's refresh took longer than this caller may wait (`wait_timeout`)."""
 

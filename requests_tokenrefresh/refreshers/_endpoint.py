@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import operator
@@ -80,26 +81,7 @@ class TokenEndpoint:
         proxies: Mapping[str, str] | None,
         clock: Callable[[], float],
     ) -> None:
-        secure = require_secure(url, insecure=insecure)
-        if "#" in url:
-            raise ValueError(
-                "the token endpoint's URL has a fragment (RFC 6749 section 3.2): drop it"
-            )
-        self.name = name_of(url)
-        if not secure:
-            _log.warning(
-                "logins are refreshed at %s in plain http, and everybody on the way can read the "
-                "tokens",
-                self.name,
-            )
-        if _may_have_a_secret_in_its_query(url):
-            _log.warning(
-                "the query of the token endpoint %s looks like a secret, and URLs are written into "
-                "logs: those of servers and proxies, and of urllib3 at DEBUG. If the server takes "
-                "it elsewhere, pass it in data= or headers=, or by auth=",
-                self.name,
-            )
-        self._url = url
+        self._insecure = insecure
         self._headers = _checked_headers(headers or {})
         self._timeout = check_timeout(timeout)
         self._deadline = positive("deadline", deadline)
@@ -108,12 +90,18 @@ class TokenEndpoint:
         self._verify = verify
         self._cert = cert
         self._proxies = dict(proxies or {})
-        if not url.lower().startswith("https:") and select_proxy(url, self._proxies):
-            raise InsecureTransportError(
-                f"the token endpoint {self.name} is plain http, and the proxy that proxies= has "
-                "for it could read the refresh token: leave that out, or use https"
-            )
         self._clock = clock
+        self._settle(url)
+
+    def at(self, url: str) -> TokenEndpoint:
+        """Return another endpoint of the same issuer, which is asked in the same way.
+
+        Raises:
+            ValueError, InsecureTransportError: As for the first.
+        """
+        other = copy.copy(self)
+        other._settle(url)
+        return other
 
     def ask(self, question: Question, *, auth: Auth) -> Answer:
         """POST *question* and return the answer.
@@ -152,6 +140,33 @@ class TokenEndpoint:
             )
         # Out here *error* is no variable any more, which a tool would show with all it says.
         raise failure
+
+    def _settle(self, url: str) -> None:
+        secure = require_secure(url, insecure=self._insecure)
+        if "#" in url:
+            raise ValueError(
+                "the token endpoint's URL has a fragment (RFC 6749 section 3.2): drop it"
+            )
+        self.name = name_of(url)
+        if not secure:
+            _log.warning(
+                "logins are refreshed at %s in plain http, and everybody on the way can read the "
+                "tokens",
+                self.name,
+            )
+        if _may_have_a_secret_in_its_query(url):
+            _log.warning(
+                "the query of the token endpoint %s looks like a secret, and URLs are written into "
+                "logs: those of servers and proxies, and of urllib3 at DEBUG. If the server takes "
+                "it elsewhere, pass it in data= or headers=, or by auth=",
+                self.name,
+            )
+        if not url.lower().startswith("https:") and select_proxy(url, self._proxies):
+            raise InsecureTransportError(
+                f"the token endpoint {self.name} is plain http, and the proxy that proxies= has "
+                "for it could read the refresh token: leave that out, or use https"
+            )
+        self._url = url
 
     def _no_answer(
         self, error: Exception, sent: requests.PreparedRequest | None

@@ -22,11 +22,12 @@ from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 from .._door import check_text
 from .._errors import LoginRequiredError, RefreshFailedError
 from .._token import Token
-from ._answer import Refused
+from ._answer import Answer, Refused
 from ._authorization_server import AuthorizationServer
 from ._client import Auth, AuthMethod, auth_method, check_string, identify
 from ._endpoint import Question, TokenEndpoint, check_one_authorization
 from ._refusal import check_refused, check_token_type, refresh_token_of
+from ._revocation import revoke
 
 _OAUTHLIBS: dict[str, type[OAuth2Error]] = {
     error.error: error
@@ -56,6 +57,7 @@ class _Grant:
         auth: Auth | None = None,
         token_endpoint_auth_method: AuthMethod | None = None,
         scope: str | None = None,
+        revocation_url: str | None = None,
         refused: Refused = frozenset(),
         token_type: str | None = None,
         data: Mapping[str, str | Sequence[str]] | None = None,
@@ -85,6 +87,9 @@ class _Grant:
             proxies=proxies,
             clock=clock,
         )
+        if revocation_url is None and isinstance(token_url, AuthorizationServer):
+            revocation_url = token_url.revocation_endpoint
+        self._revocation = None if revocation_url is None else self._endpoint.at(revocation_url)
         # An *auth* of somebody else's may be bound to its thread.
         self.any_thread = auth is None
         self._client_id = client_id
@@ -107,13 +112,34 @@ class _Grant:
         client = "" if self._client_id is None else f", client_id={self._client_id!r}"
         return f"{type(self).__name__}({self._endpoint.name!r}{client})"
 
+    def revoke(self, token: Token) -> None:
+        """Tell the server that *token* is not used any more (RFC 7009): the refresh token first,
+        then the access token. Blocks for at most *deadline* seconds for each.
+
+        Raises:
+            RevocationFailedError: It was not told, or has not done so.
+            ValueError: There is no revocation endpoint.
+        """
+        endpoint = self._revocation
+        if endpoint is None:
+            raise ValueError(
+                f"{self!r} has no revocation endpoint: pass revocation_url=, or an "
+                "AuthorizationServer that has one"
+            )
+        revoke(token, lambda question: endpoint.ask(question, auth=self._auth), self._fields)
+
+    def _fields(self, **fields: str) -> Question:
+        """Return a form of *fields* and what identifies the client."""
+        return form(urlencode({**fields, **self._client_fields}))
+
     def _question(self, grant_type: str, **fields: str) -> Question:
         own: dict[str, Any] = {**fields, **self._client_fields, "scope": self._scope}
-        form = prepare_token_request(grant_type, body=self._data, **own)
-        return Question(form, {"Content-Type": "application/x-www-form-urlencoded"})
+        return form(prepare_token_request(grant_type, body=self._data, **own))
 
     def _ask(self, question: Question, *, previous: Token | None) -> Token:
-        answer = self._endpoint.ask(question, auth=self._auth)
+        return self._token_in(self._endpoint.ask(question, auth=self._auth), previous=previous)
+
+    def _token_in(self, answer: Answer, *, previous: Token | None) -> Token:
         try:
             return answer.token(
                 previous=previous, refused=self._refused, token_type=self._token_type
@@ -147,6 +173,8 @@ class RefreshTokenGrant(_Grant):
             lists, or the former. For a server that does not decode them again pass
             ``auth=requests.auth.HTTPBasicAuth(client_id, secret)``.
         scope: What to ask for, separated by spaces; None for what was granted before.
+        revocation_url: Where `revoke` tells the server (RFC 7009); None: an `AuthorizationServer`
+            knows it, or nobody does.
         refused: What ends the login, beside ``invalid_grant`` and the other ways that are known:
             a set of error codes (``{"account_locked"}``) and HTTP statuses, which count only in
             the endpoint's own JSON or form; or a function that takes a `requests.Response` and
@@ -213,6 +241,11 @@ class ClientCredentialsGrant(_Grant):
             RefreshFailedError: Anything else.
         """
         return self._ask(self._question("client_credentials"), previous=None)
+
+
+def form(body: str) -> Question:
+    """Return the question that *body* is, a form."""
+    return Question(body, {"Content-Type": "application/x-www-form-urlencoded"})
 
 
 def _as_oauthlib_has_it(error: LoginRequiredError | RefreshFailedError) -> OAuth2Error | None:

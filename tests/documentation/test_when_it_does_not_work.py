@@ -67,6 +67,7 @@ def test_only_what_others_have_said_is_passed_on_without_a_word() -> None:
     assert {one.place for one in messages() if not one.fragments} == {
         "_errors.LoginRequiredError.__init__",
         "_errors.RefreshFailedError.__init__",
+        "_errors.RevocationFailedError.__init__",
         "_errors.TokenRefreshError.__init__",
         "cli.exits.CommandGroup.invoke",
         "cli.exits.fail",

@@ -18,6 +18,7 @@ ROOMS = [
     "_expiry",
     "_token",
     "_errors",
+    "_client_record",
     "events",
     "_door",
     "_origins",
