@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from ._install import Installation, install, uninstall
     from ._mount import mount
     from .refreshers import (
+        AuthorizationCodeGrant,
         AuthorizationServer,
         ClientCredentialsGrant,
+        DeviceCodeGrant,
         JSONRefresh,
         RefreshTokenGrant,
     )
@@ -48,8 +50,10 @@ else:
             "._install": ["Installation", "install", "uninstall"],
             "._mount": ["mount"],
             ".refreshers": [
+                "AuthorizationCodeGrant",
                 "AuthorizationServer",
                 "ClientCredentialsGrant",
+                "DeviceCodeGrant",
                 "JSONRefresh",
                 "RefreshTokenGrant",
             ],
@@ -63,10 +67,12 @@ else:
     )
 
 __all__ = [
+    "AuthorizationCodeGrant",
     "AuthorizationServer",
     "ChecksSaving",
     "Cipher",
     "ClientCredentialsGrant",
+    "DeviceCodeGrant",
     "FileTokenStore",
     "InsecureTransportError",
     "Installation",

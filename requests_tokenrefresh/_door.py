@@ -14,6 +14,14 @@ def check_callable(name: str, value: object, wanted: str) -> None:
         raise TypeError(f"{name} is {wanted}, got {type(value).__name__}")
 
 
+def check_unattended(login: object) -> None:
+    if getattr(login, "asks_a_person", False):
+        raise TypeError(
+            f"login is called while others wait, and {type(login).__name__} asks a person: log in "
+            "first, by log_in() or its begin() and finish(), and pass the token, or the store"
+        )
+
+
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         *others, last = map(repr, choices)

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
-from ._door import check_callable, check_choice, check_seconds
+from ._door import check_callable, check_choice, check_seconds, check_unattended
 from ._errors import LoginRequiredError
 from ._evidence import Evidence, Resource
 from ._flight import Flights
@@ -116,6 +116,7 @@ class TokenSource:
         for name, function in (("login", login), ("on_logout", on_logout)):
             if function is not None:
                 check_callable(name, function, "a function, or None")
+        check_unattended(login)
         check_choice("when_logged_out", when_logged_out, ("raise", "return", "detach"))
         check_choice("when_trial_refused", when_trial_refused, ("return", "log_out"))
         self.origins = Origins(origins, insecure_origins)

@@ -15,9 +15,13 @@ from requests_tokenrefresh import FileTokenStore, RefreshTokenGrant
 # What takes long to import, and what a program may not have at all.
 NEEDED = {"filelock", "oauthlib"}
 HEAVY = NEEDED | {"asyncio", "cryptography", "keyring", "redis", "sqlalchemy", "valkey"}
+HEAVY |= {"http.server", "socketserver", "subprocess", "webbrowser"}
 
 ON_DEMAND = [
+    "AuthorizationCodeGrant",
+    "AuthorizationServer",
     "ClientCredentialsGrant",
+    "DeviceCodeGrant",
     "FileTokenStore",
     "Installation",
     "JSONRefresh",
@@ -63,7 +67,9 @@ def test_an_import_brings_nothing_that_is_not_used(code: str) -> None:
 @pytest.mark.parametrize(
     ("name", "needs"),
     [
+        ("AuthorizationCodeGrant", "oauthlib"),
         ("ClientCredentialsGrant", "oauthlib"),
+        ("DeviceCodeGrant", "oauthlib"),
         ("RefreshTokenGrant", "oauthlib"),
         ("FileTokenStore", "filelock"),
         ("KeyringTokenStore", "filelock"),
