@@ -34,6 +34,7 @@ from .stores import (
 if TYPE_CHECKING:
     from ._install import Installation, install, uninstall
     from ._mount import mount
+    from .interactive import log_in, open_login
     from .refreshers import (
         AuthorizationCodeGrant,
         AuthorizationServer,
@@ -49,6 +50,7 @@ else:
         {
             "._install": ["Installation", "install", "uninstall"],
             "._mount": ["mount"],
+            ".interactive": ["log_in", "open_login"],
             ".refreshers": [
                 "AuthorizationCodeGrant",
                 "AuthorizationServer",
@@ -102,7 +104,9 @@ __all__ = [
     "TokenStoreError",
     "events",
     "install",
+    "log_in",
     "mount",
+    "open_login",
     "uninstall",
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,13 +15,16 @@ import requests
 
 from requests_tokenrefresh import FileTokenStore, Token, TokenRefreshAdapter, TokenSource
 from requests_tokenrefresh.cli.server import DemoServer
+from tests.support.authlib_logins import AuthlibLogins, Client
 from tests.support.demo_server import demo_server
 from tests.support.documents import RunDocument
 from tests.support.example_com import HOSTS, ExampleCom
 from tests.support.file_keyring import use_file_keyring
 from tests.support.logins import Clock
+from tests.support.servers import HTTPServer
 from tests.support.threads import run_together
 from tests.support.valkey_server import ValkeyServer
+from tests.support.wsgi import answers_of
 
 ROOT = Path(__file__).parents[2]
 DATABASES = {
@@ -30,7 +34,8 @@ DATABASES = {
 """What the documents call them, and the fixtures that have the addresses of real ones."""
 
 FOR_THE_DEMO_SERVER = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
-FOR_OTHER_TESTS = [ROOT / "docs" / "coming-from.md", ROOT / "docs" / "processes.md"]
+LOGGING_IN = ROOT / "docs" / "logging-in.md"
+FOR_OTHER_TESTS = [ROOT / "docs" / "coming-from.md", ROOT / "docs" / "processes.md", LOGGING_IN]
 FOR_EXAMPLE_COM = [
     path
     for path in sorted((ROOT / "docs").glob("*.md"))
@@ -129,6 +134,20 @@ def test_every_block_runs_on_example_com(
         names = {"server": server, "reply": reply, "survives_expiry": _survives_expiry(server)}
         for example in RunDocument(path, addresses, names).examples():
             example.evaluate()
+
+
+def test_a_person_logs_in_as_described(
+    http_server: Callable[..., HTTPServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")  # else it refuses plain http
+    monkeypatch.setenv("BROWSER", f"{sys.executable} -m tests.support.browser %s")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("REPORTS_SECRET", "secret")
+    logins = AuthlibLogins((Client("reports"), Client("webapp", "secret")))
+    logins.url = http_server(answers_of(logins.app)).url
+    document = RunDocument(LOGGING_IN, dict.fromkeys(HOSTS, logins.url), {})
+    for example in document.examples():
+        example.evaluate()
 
 
 def _survives_expiry(server: ExampleCom) -> Callable[..., None]:

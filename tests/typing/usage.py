@@ -15,7 +15,10 @@ from typing_extensions import assert_type
 from urllib3.util import Retry
 
 from requests_tokenrefresh import (
+    AuthorizationCodeGrant,
+    AuthorizationServer,
     ClientCredentialsGrant,
+    DeviceCodeGrant,
     FileTokenStore,
     InsecureTransportError,
     Installation,
@@ -34,9 +37,12 @@ from requests_tokenrefresh import (
     TokenStoreError,
     events,
     install,
+    log_in,
     mount,
+    open_login,
     uninstall,
 )
+from requests_tokenrefresh.refreshers import Refresher
 
 API = "https://api.example.com"
 TOKEN_URL = "https://auth.example.com/oauth/token"
@@ -301,6 +307,26 @@ def stores_are_alike(path: os.PathLike[str]) -> None:
         TokenSource(lambda token: "access", origins=[API], store=store)
     assert_type(FileTokenStore("token.json").path, Path)
     TokenSource(lambda token: "access", origins=[API], store=object())  # type: ignore[arg-type]
+
+
+def a_person_logs_in(server: AuthorizationServer, attempt: dict[str, str]) -> None:
+    tokens = log_in("https://auth.example.com", client_id="c", origins=[API], store="t.json")
+    assert_type(tokens, TokenSource)
+    log_in(server, client_id="c", origins=[API], store=None, how="device", say=print)
+    log_in(server, client_id="c", origins=[API], store=None, how="mail")  # type: ignore[arg-type]
+    log_in(server, client_id="c", origins=[API])  # type: ignore[call-arg]
+    assert_type(open_login("t.json", origins=[API], client_secret="s"), TokenSource)
+
+    code = AuthorizationCodeGrant(server, client_id="c", params={"prompt": "login"})
+    begun = code.begin("https://app.example.com/callback")
+    assert_type(begun.url, str)
+    assert_type(code.finish(begun, "?code=x"), Token)
+    assert_type(code.finish(attempt, "?code=x"), Token)
+    device = DeviceCodeGrant("https://auth.example.com/token", client_id="c")
+    assert_type(device.begin().user_code, str)
+    assert_type(device.finish(device.begin(), timeout=60), Token)
+    refreshers: list[Refresher] = [code, device]
+    TokenSource(refreshers[0], origins=[API])
 
 
 def errors_are_those_of_requests() -> None:

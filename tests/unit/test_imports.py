@@ -30,7 +30,9 @@ ON_DEMAND = [
     "RefreshTokenGrant",
     "SQLTokenStore",
     "install",
+    "log_in",
     "mount",
+    "open_login",
     "uninstall",
 ]
 

@@ -40,6 +40,7 @@ ROOMS = [
     "_getting",
     "_source",
     "_stack",
+    "interactive",
     "_attach",
     "_adapter",
     "_mount",
@@ -73,6 +74,15 @@ NARROWER = {
     "_asking": {*PURE, "_flight", "refreshers"},
     "_keeping": {*PURE, "_backoff", "_flight", "stores"},
     "_netrc": {"_origins"},
+    "interactive": {
+        *VALUES,
+        "_client_record",
+        "_door",
+        "_origins",
+        "refreshers",
+        "stores",
+        "_source",
+    },
 }
 
 

@@ -1,0 +1,219 @@
+"""Logging a person in: once, and not again while that login is good."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .._client_record import ClientRecord, record_of, with_record
+from .._door import check_callable, check_choice, check_seconds
+from .._errors import (
+    LoginRequiredError,
+    RefreshFailedError,
+    RefreshTimeoutError,
+    RevocationFailedError,
+    StoreLockTimeoutError,
+)
+from .._origins import Origins
+from .._source import TokenSource
+from .._token import Token
+from ..refreshers._authorization_server import AuthorizationServer
+from ..stores import ChecksSaving, TokenStore, open_store
+from ._asked import Asked
+from ._browser import Browser
+from ._by_code import Say, log_in_by_code
+from ._by_device import log_in_by_device
+from ._loopback import loopback_of
+from ._paste import terminal
+from ._remembered import RememberedGrant, are_one_client, is_at, source_of, split
+from ._way import Chances, How, can_open_browser, choose
+
+_log = logging.getLogger("requests_tokenrefresh")
+
+_TURN = 20.0  # seconds to wait for a refresh that is under way in the store's turn
+_OF_DISCOVERY = frozenset({"deadline", "verify", "proxies"})
+
+
+def log_in(
+    issuer: str | AuthorizationServer,
+    *,
+    client_id: str,
+    origins: Iterable[str],
+    store: TokenStore | str | os.PathLike[str] | None,
+    how: How = "auto",
+    scope: str | None = None,
+    resource: str | Sequence[str] | None = None,
+    audience: str | None = None,
+    params: Mapping[str, str | Sequence[str]] | None = None,
+    redirect_uri: str = "http://127.0.0.1/callback",
+    browser: Browser = None,
+    timeout: float = 300.0,
+    again: bool = False,
+    keep_client_secret: bool = False,
+    say: Say | None = None,
+    **further: Any,
+) -> TokenSource:
+    """Log a person in, unless that has been done, and return the source of the login.
+
+    A usable login of this issuer and client that is in *store* stays, and nobody is asked. Else a
+    person is, by a browser that opens here, by another device, or by an address to open and one to
+    paste. What the new login replaces is revoked once that is saved, if the server can do that.
+
+    Blocks until the person has logged in; Ctrl-C ends it, with nothing stored. Not for several
+    threads at once, which would ask several times.
+
+    Args:
+        issuer: Its https URL, by which its endpoints are discovered (RFC 8414), or an
+            `AuthorizationServer` that was made by hand.
+        client_id: As what the program is registered there.
+        origins: Where the token may go.
+        store: Where the login is kept: a `TokenStore`, the path of a file, or None for memory.
+        how: ``"browser"``, ``"device"``, ``"paste"``, or what suits this machine: a browser if
+            ``$BROWSER`` is set, or there is a screen, and this is no SSH session; else a device if
+            the server can do that; else an address, and a terminal to paste another into.
+        scope: What to ask for, separated by spaces; None for ``openid offline_access`` as far as
+            the server lists it, "" for nothing.
+        resource, audience: Which APIs the token is for, as in `AuthorizationCodeGrant`.
+        params: Further parameters of the authorization request.
+        redirect_uri: Where the browser comes back to, as it is registered. Of the loopback and
+            without a port, it gets any that is free (RFC 8252 section 7.3).
+        browser: A command or a name as in ``$BROWSER``, or a function that takes the address.
+        timeout: Seconds that the person has.
+        again: Ask, whatever is stored.
+        keep_client_secret: Store the client's secret with the login.
+        say: Called with what the person has to read, one or more lines, an address always on a
+            line of its own; None writes it to standard error.
+        **further: More arguments of `RefreshTokenGrant` (``client_secret``, ``verify``, …) and of
+            `TokenSource` (``when_logged_out``, …).
+
+    Raises:
+        LoginFailedError: Nobody has logged in; `reason` says why. What was stored is as it was.
+        RefreshFailedError: The server is out of reach, or in trouble.
+        TypeError, ValueError, InsecureTransportError: An argument makes no sense.
+        TokenStoreError: The login cannot be kept.
+    """
+    check_choice("how", how, ("auto", "browser", "device", "paste"))
+    tell = _say if say is None else say
+    check_callable("say", tell, "a function that takes text, or None")
+    seconds = check_seconds("timeout", timeout)
+    place = open_store(store)
+    of_source, client = split(further)
+    places = Origins(origins, of_source.get("insecure_origins", ())).origins
+    asked = Asked(client_id, scope, resource, audience, params, redirect_uri, client)
+    name = issuer if isinstance(issuer, str) else issuer.issuer or issuer.token_endpoint
+    asked.check(name)
+
+    found = _standing(place, name, client_id)
+    if found is not None and not again:
+        source = source_of(found, place, places, further)
+        if _is_usable(source, place):
+            return source
+    server = issuer if isinstance(issuer, AuthorizationServer) else _discovered(issuer, client)
+    asked = asked.at(server)
+    if isinstance(place, ChecksSaving):
+        place.ensure_can_save()  # a token that is received must not be lost
+    record = asked.record(server, places, with_secret=keep_client_secret)
+
+    def keep(token: Token) -> TokenSource:
+        token = with_record(token, record)
+        before = _save(place, token)
+        source = source_of(record, place, places, further)
+        _revoke(before, token, client)
+        if token.refresh_token is None:
+            _log.warning("%s", _NO_REFRESH_TOKEN)
+        return source
+
+    tty = terminal()
+    chances = Chances(
+        code=server.authorization_endpoint is not None,
+        device=server.device_authorization_endpoint is not None,
+        browser=lambda: can_open_browser(browser),
+        terminal=tty is not None,
+        listens=loopback_of(redirect_uri) is not None,
+    )
+    way = choose(how, chances)
+    if way == "device":
+        return log_in_by_device(asked.by_device(server), timeout=seconds, say=tell, keep=keep)
+    return log_in_by_code(
+        asked.by_code(server),
+        redirect_uri,
+        opens=way == "browser",
+        browser=browser,
+        terminal=tty,
+        timeout=seconds,
+        say=tell,
+        keep=keep,
+    )
+
+
+_NO_REFRESH_TOKEN = (
+    "the login came without a refresh token, and ends with its access token: ask for one, as the "
+    "server wants it, by scope='... offline_access', or by params={'access_type': 'offline', "
+    "'prompt': 'consent'}"
+)
+
+
+def _standing(place: TokenStore, issuer: str, client_id: str) -> ClientRecord | None:
+    """Return the record of the login in *place*, if it is one of this client at *issuer*."""
+    token = place.load()
+    record = None if token is None else record_of(token)
+    if record is None or record.client_id != client_id or not is_at(record, issuer):
+        return None
+    return record
+
+
+def _is_usable(source: TokenSource, place: TokenStore) -> bool:
+    """Return whether the login of *source* is not over; that is asked if it has to be refreshed."""
+    try:
+        source.token()
+    except LoginRequiredError:
+        return False
+    except (RefreshFailedError, RefreshTimeoutError):
+        pass  # only the issuer ends a login, and it has not
+    return True
+
+
+def _discovered(issuer: str, client: Mapping[str, Any]) -> AuthorizationServer:
+    known = {name: value for name, value in client.items() if name in _OF_DISCOVERY}
+    return AuthorizationServer.discover(issuer, **known)
+
+
+def _save(place: TokenStore, token: Token) -> Token | None:
+    """Save *token*, and return what it takes the place of."""
+    try:
+        # Not while a refresh is under way, which would leave behind what nobody revokes.
+        with place.lock(_TURN):
+            return _replaced(place, token)
+    except StoreLockTimeoutError:
+        return _replaced(place, token)
+
+
+def _replaced(place: TokenStore, token: Token) -> Token | None:
+    before = place.load()
+    place.save(token)
+    return before
+
+
+def _revoke(before: Token | None, token: Token, client: Mapping[str, Any]) -> None:
+    """Revoke *before*, whose place *token* has taken, as far as its server can do that."""
+    record = None if before is None else record_of(before)
+    if before is None or record is None or record.revocation_endpoint is None:
+        return
+    if before.refresh_token == token.refresh_token is not None:
+        return  # a server that gives it out again: it is the new login's as well
+    known = record_of(token)
+    if known is None or not are_one_client(known, record):
+        client = {name: value for name, value in client.items() if name in _OF_DISCOVERY}
+    try:
+        RememberedGrant(record, **client).revoke(before)
+    except (RevocationFailedError, ValueError) as error:
+        _log.warning("the login before has not been revoked: %s", error)
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

@@ -1,0 +1,135 @@
+"""A login that its own document says how to renew."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .._client_record import ClientRecord, record_of
+from .._errors import LoginRequiredError, RefreshFailedError
+from .._source import TokenSource
+from .._token import Token
+from ..refreshers import RefreshTokenGrant
+from ..stores import TokenStore, open_store
+
+# What of further arguments is the source's; all others are the grant's.
+_OF_THE_SOURCE = frozenset(inspect.signature(TokenSource).parameters) - {
+    "refresher",
+    "origins",
+    "token",
+    "store",
+    "login",
+    "clock",
+}
+
+
+class RememberedGrant(RefreshTokenGrant):
+    """Renews a login by what its document says of the client.
+
+    Only that client's: a store may get another login, whose refresh token is not for this issuer.
+    """
+
+    def __init__(self, record: ClientRecord, **client: Any) -> None:
+        self._record = record
+        usual: dict[str, Any] = {
+            "client_secret": record.client_secret,
+            "revocation_url": record.revocation_endpoint,
+        }
+        if record.token_endpoint_auth_method in ("client_secret_basic", "client_secret_post"):
+            usual["token_endpoint_auth_method"] = record.token_endpoint_auth_method
+        targets = {"resource": list(record.resource), "audience": record.audience}
+        data = {name: value for name, value in targets.items() if value}
+        client["data"] = {**data, **(client.get("data") or {})}
+        super().__init__(record.token_endpoint, client_id=record.client_id, **{**usual, **client})
+
+    def __call__(self, token: Token | None) -> Token:
+        """As `RefreshTokenGrant`.
+
+        Raises:
+            RefreshFailedError: Or *token* is of another client.
+        """
+        theirs = None if token is None else record_of(token)  # none: a reply without a document
+        if theirs is not None and not are_one_client(theirs, self._record):
+            raise RefreshFailedError(
+                f"the login in the store is of the client {theirs.client_id} at "
+                f"{theirs.issuer or theirs.token_endpoint} now, and not of {self._record.client_id}"
+                ": open it again, by open_login()"
+            )
+        return super().__call__(token)
+
+
+def are_one_client(one: ClientRecord, other: ClientRecord) -> bool:
+    """Return whether both are of the same client, at the same issuer."""
+    return one.client_id == other.client_id and is_at(one, other.issuer or other.token_endpoint)
+
+
+def is_at(record: ClientRecord, issuer: str) -> bool:
+    """Return whether *record* is of *issuer*, which may be without a slash at its end."""
+    return (record.issuer or record.token_endpoint).rstrip("/") == issuer.rstrip("/")
+
+
+def source_of(
+    record: ClientRecord,
+    store: TokenStore,
+    origins: Iterable[str] | None,
+    further: Mapping[str, Any],
+) -> TokenSource:
+    """Return the source of the login in *store*, of which *record* is."""
+    of_source, of_grant = split(further)
+    return TokenSource(
+        RememberedGrant(record, **of_grant),
+        origins=record.origins if origins is None else origins,
+        store=store,
+        **of_source,
+    )
+
+
+def split(further: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what of *further* arguments is the source's, and what is the grant's."""
+    of_source = {name: value for name, value in further.items() if name in _OF_THE_SOURCE}
+    return of_source, {name: value for name, value in further.items() if name not in of_source}
+
+
+def open_login(
+    store: TokenStore | str | os.PathLike[str],
+    *,
+    origins: Iterable[str] | None = None,
+    **further: Any,
+) -> TokenSource:
+    """Return the source of a login that `log_in`, or the command ``login``, has stored.
+
+    The store says where it is from and how it is renewed. What it does not hold has to be passed:
+    the secret of a confidential client. Nothing is sent.
+
+    Args:
+        store: A `TokenStore`, or the path of a file.
+        origins: Where the token may go; None for the origins that it was stored with.
+        **further: More arguments of `RefreshTokenGrant` (``client_secret``, ``verify``, …) and of
+            `TokenSource` (``when_logged_out``, …).
+
+    Raises:
+        LoginRequiredError: Nobody has logged in.
+        ValueError: What is stored does not say where it is from, or an argument makes no sense.
+        TokenStoreError: The store cannot be read.
+    """
+    place = open_store(store)
+    token = place.load()
+    if token is None:
+        raise LoginRequiredError(
+            f"nobody has logged in: there is no login in {_shown(store)}; log in by log_in(), or "
+            "by the command requests-tokenrefresh login",
+            reason="no_token",
+        )
+    record = record_of(token)
+    if record is None:
+        raise ValueError(
+            f"the login in {_shown(store)} does not say where it is from: it was not stored by "
+            "log_in(); pass TokenSource a RefreshTokenGrant, and this store"
+        )
+    return source_of(record, place, origins, further)
+
+
+def _shown(store: object) -> str:
+    return os.fspath(store) if isinstance(store, str | os.PathLike) else repr(store)
