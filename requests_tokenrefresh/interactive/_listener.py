@@ -30,7 +30,6 @@ class Listener:
 
     Args:
         loopback: Where.
-        offer: Takes the query of what may be the answer, and returns what is wrong with it.
 
     Attributes:
         redirect_uri: Where exactly, with the port.
