@@ -18,7 +18,7 @@ from .._adapter import TokenRefreshAdapter
 from .._source import TokenSource
 from ..events import Event, Listener, ReplayStarted
 from ..refreshers import RefreshTokenGrant
-from .authorization import CLIENT_ID
+from .one_client import CLIENT_ID
 from .server import ServerSettings
 from .server_process import ServerProcess
 from .timeline import SentRequest

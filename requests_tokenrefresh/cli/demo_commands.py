@@ -23,9 +23,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from .authorization import CLIENT_ID
 from .demo import APPROACHES, DemoSettings, Run, drive
 from .exits import UNSUCCESSFUL, USAGE, fail
+from .one_client import CLIENT_ID
 from .server import DemoServer, ServerSettings
 from .server_process import server_process
 from .timeline import SentRequest, Timeline, around_busiest_flight
@@ -131,8 +131,17 @@ def demo(picture: Path | None, as_json: bool, **sizes: Any) -> None:
     show_default=True,
     help="Whether token replies say how long tokens live.",
 )
+@click.option(
+    "--consent",
+    is_flag=True,
+    help="Agree to every login at once, without the page with the button: for browsers that nobody "
+    "sits at.",
+)
 def serve(**settings: Any) -> None:
     """Run the demo's server to try things on, until Ctrl-C.
+
+    It is an issuer, where alice logs in by a browser (RFC 6749 section 4.1, RFC 7636) or on another
+    device (RFC 8628), and whose tokens can be revoked (RFC 7009); and an API that wants them.
 
     It answers only to requests that name it as 127.0.0.1, localhost or [::1], with its port.
     """
@@ -156,9 +165,10 @@ _GUIDE = """\
 An OAuth server to try things on, until Ctrl-C. An access token lives {token_seconds:g} s; a refresh
 token works once, and one that comes twice revokes the login.
 
-  data            {url}/data
+  issuer          {url}
   token endpoint  {url}/oauth/token
   client id       {client_id}  (a public client: no secret)
+  data            {url}/data
 
 In another terminal, log in, then ask for the data as often as you like:
 

@@ -2,7 +2,8 @@
 
 `POST /login` begins a login and answers with its first token reply, `POST /oauth/token` is the
 token endpoint, `GET /data` (POST too) is what the tokens protect, and `GET /counts` says what
-happened to the login that began last. Who is let in is said in `server_door`.
+happened to the login that began last. As an issuer it has more to say: `issuer_routes`. Who is let
+in is said in `server_door`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 from .._foreign import printable, traceback_of
-from .authorization import CLIENT_ID, Authorization
+from .authorization import Authorization
+from .issuer_routes import ROUTES as ISSUER_ROUTES
+from .issuer_routes import Asked, Issuer
+from .one_client import CLIENT_ID
 from .server_door import Refused, check_sender, length_of_body
 
 
@@ -33,6 +37,9 @@ class ServerSettings:
         announce: Whether token replies say so (``expires_in``).
         data_seconds: How long an answer of the protected resource takes.
         refresh_seconds: How long an answer of the token endpoint takes.
+        consent: Whether it agrees to logins at once, without a page with a button.
+        device_seconds: How long a person has to enter a device's code.
+        interval: How long a device waits between two polls.
     """
 
     port: int = 0
@@ -40,6 +47,9 @@ class ServerSettings:
     announce: bool = True
     data_seconds: float = 0.005
     refresh_seconds: float = 0.075
+    consent: bool = False
+    device_seconds: float = 600
+    interval: float = 2
 
 
 class DemoServer(ThreadingHTTPServer):
@@ -58,10 +68,16 @@ class DemoServer(ThreadingHTTPServer):
         self, settings: ServerSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.settings = settings
-        self.authorization = Authorization(
-            token_seconds=settings.token_seconds, announce=settings.announce, clock=clock
-        )
         super().__init__(("127.0.0.1", settings.port), _Handler)
+        self.authorization = Authorization(
+            token_seconds=settings.token_seconds,
+            announce=settings.announce,
+            issuer=self.url,
+            device_seconds=settings.device_seconds,
+            interval=settings.interval,
+            clock=clock,
+        )
+        self.issuer = Issuer(self.url, self.authorization, consents=settings.consent)
 
     def server_bind(self) -> None:
         # HTTPServer would ask the name service for this host's name, which can take seconds.
@@ -172,6 +188,12 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self._reply(status, answer, headers)
 
+    def _issuer(self, body: bytes) -> None:
+        path, _, query = self.path.partition("#")[0].partition("?")
+        asked = Asked(query, dict(self.headers.items()), body.decode("latin-1"))
+        reply = ISSUER_ROUTES[f"{self.command} {path}"](self.server.issuer, asked)
+        self._reply(reply.status, reply.body, reply.headers)
+
     def _login(self, body: bytes) -> None:
         self._reply(200, self.server.authorization.log_in(), {"Cache-Control": "no-store"})
 
@@ -184,6 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         "POST /oauth/token": _token,
         "POST /login": _login,
         "GET /counts": _counts,
+        **dict.fromkeys(ISSUER_ROUTES, _issuer),
     }
 
 

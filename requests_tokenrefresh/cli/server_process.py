@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 
 import requests
 
-from .authorization import Login
+from .login_records import Login
 from .server import ServerSettings
 
 

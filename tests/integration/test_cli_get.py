@@ -18,8 +18,8 @@ import requests
 from click.testing import Result
 
 from requests_tokenrefresh import FileTokenStore, Token
-from requests_tokenrefresh.cli.authorization import CLIENT_ID
 from requests_tokenrefresh.cli.command import command
+from requests_tokenrefresh.cli.one_client import CLIENT_ID
 from requests_tokenrefresh.cli.server import DemoServer
 from tests.support.cli_runner import cli_runner
 from tests.support.demo_server import demo_server

@@ -13,7 +13,8 @@ import pytest
 import requests
 import urllib3
 
-from requests_tokenrefresh.cli.authorization import CLIENT_ID, Login
+from requests_tokenrefresh.cli.login_records import Login
+from requests_tokenrefresh.cli.one_client import CLIENT_ID
 from requests_tokenrefresh.cli.server import DemoServer, ServerSettings
 from requests_tokenrefresh.cli.server_process import server_process
 from tests.support.demo_server import demo_server

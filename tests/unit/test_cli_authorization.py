@@ -6,7 +6,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from requests_tokenrefresh.cli.authorization import CLIENT_ID, Authorization
+from requests_tokenrefresh.cli.authorization import Authorization
+from requests_tokenrefresh.cli.one_client import CLIENT_ID
 from tests.support.logins import Clock
 from tests.support.threads import run_together
 
