@@ -24,7 +24,8 @@ class ClientRecord:
         token_endpoint_auth_method: How the client authenticates.
         scope, resource, audience: What was asked for.
         origins: Where the token may go.
-        client_secret: Only if that was wanted.
+        client_secret_file: The path of a file with the client's secret.
+        client_secret: That itself, only if that was wanted.
     """
 
     client_id: str
@@ -38,6 +39,7 @@ class ClientRecord:
     resource: tuple[str, ...] = ()
     audience: str | None = None
     origins: tuple[str, ...] = ()
+    client_secret_file: str | None = None
     client_secret: str | None = field(default=None, repr=False)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from .._client_record import ClientRecord
@@ -55,7 +57,12 @@ class Asked:
         return DeviceCodeGrant(server, **self._common())
 
     def record(
-        self, server: AuthorizationServer, origins: Sequence[str], *, with_secret: bool
+        self,
+        server: AuthorizationServer,
+        origins: Sequence[str],
+        *,
+        secret_file: str | os.PathLike[str] | None,
+        with_secret: bool,
     ) -> ClientRecord:
         """Return what is stored with the login."""
         return ClientRecord(
@@ -70,6 +77,7 @@ class Asked:
             resource=_as_tuple(self.resource),
             audience=self.audience,
             origins=tuple(origins),
+            client_secret_file=None if secret_file is None else str(Path(secret_file).absolute()),
             client_secret=self.client.get("client_secret") if with_secret else None,
         )
 

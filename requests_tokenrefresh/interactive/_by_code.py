@@ -12,6 +12,7 @@ from ..refreshers import AuthorizationCodeGrant
 from ..refreshers._authorization_answer import query_of
 from ._browser import Browser, open_address
 from ._first_answer import FirstAnswer
+from ._invitation import Invitation
 from ._listener import Listener
 from ._loopback import loopback_of
 from ._pages import LOGGED_IN, NOT_LOGGED_IN
@@ -53,7 +54,8 @@ def log_in_by_code(
         if listener is not None:
             listener.expect(first.offer)
         with pasting(terminal, lambda pasted: _take(pasted, first, say)):
-            say(_invitation(attempt.url, opens, terminal is not None, timeout))
+            text = _invitation(attempt.url, opens, terminal is not None, timeout)
+            say(Invitation(text, address=attempt.url, seconds=timeout))
             if opens:
                 open_address(attempt.url, browser, lambda: say(_NO_BROWSER))
             first.wait(until)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from .._token import Token
 from ..refreshers import DeviceCodeGrant
 from ..refreshers._device_answer import DeviceAttempt
+from ._invitation import Invitation
 
 T = TypeVar("T")
 
@@ -30,7 +31,9 @@ def log_in_by_device(
         Exception: Whatever *keep* raises.
     """
     attempt = grant.begin()
-    say(_invitation(attempt, min(timeout, attempt.expires_in)))
+    seconds = min(timeout, attempt.expires_in)
+    address = attempt.verification_uri_complete or attempt.verification_uri
+    say(Invitation(_invitation(attempt, seconds), address=address, seconds=seconds))
     return keep(grant.finish(attempt, timeout=timeout))
 
 

@@ -28,7 +28,16 @@ from ._by_code import Say, log_in_by_code
 from ._by_device import log_in_by_device
 from ._loopback import loopback_of
 from ._paste import terminal
-from ._remembered import RememberedGrant, are_one_client, is_at, source_of, split
+from ._remembered import (
+    RememberedGrant,
+    are_one_client,
+    as_trusted,
+    is_at,
+    is_private,
+    read_secret,
+    source_of,
+    split,
+)
 from ._way import Chances, How, can_open_browser, choose
 
 _log = logging.getLogger("requests_tokenrefresh")
@@ -41,7 +50,7 @@ def log_in(
     issuer: str | AuthorizationServer,
     *,
     client_id: str,
-    origins: Iterable[str],
+    origins: Iterable[str] | None,
     store: TokenStore | str | os.PathLike[str] | None,
     how: How = "auto",
     scope: str | None = None,
@@ -52,6 +61,7 @@ def log_in(
     browser: Browser = None,
     timeout: float = 300.0,
     again: bool = False,
+    client_secret_file: str | os.PathLike[str] | None = None,
     keep_client_secret: bool = False,
     say: Say | None = None,
     **further: Any,
@@ -69,7 +79,8 @@ def log_in(
         issuer: Its https URL, by which its endpoints are discovered (RFC 8414), or an
             `AuthorizationServer` that was made by hand.
         client_id: As what the program is registered there.
-        origins: Where the token may go.
+        origins: Where the token may go; None for nowhere but to the issuer, where whoever opens
+            the login later says it: `open_login`.
         store: Where the login is kept: a `TokenStore`, the path of a file, or None for memory.
         how: ``"browser"``, ``"device"``, ``"paste"``, or what suits this machine: a browser if
             ``$BROWSER`` is set, or there is a screen, and this is no SSH session; else a device if
@@ -83,7 +94,9 @@ def log_in(
         browser: A command or a name as in ``$BROWSER``, or a function that takes the address.
         timeout: Seconds that the person has.
         again: Ask, whatever is stored.
-        keep_client_secret: Store the client's secret with the login.
+        client_secret_file: Holds the client's secret. In a `FileTokenStore` its path is stored with
+            the login, and read when that is opened.
+        keep_client_secret: Store the client's secret itself with the login.
         say: Called with what the person has to read, one or more lines, an address always on a
             line of its own; None writes it to standard error.
         **further: More arguments of `RefreshTokenGrant` (``client_secret``, ``verify``, …) and of
@@ -100,28 +113,36 @@ def log_in(
     check_callable("say", tell, "a function that takes text, or None")
     seconds = check_seconds("timeout", timeout)
     place = open_store(store)
+    if client_secret_file is not None:
+        further.setdefault("client_secret", read_secret(client_secret_file))
     of_source, client = split(further)
-    places = Origins(origins, of_source.get("insecure_origins", ())).origins
+    insecure = of_source.get("insecure_origins", ())
+    places = () if origins is None else Origins(origins, insecure).origins
     asked = Asked(client_id, scope, resource, audience, params, redirect_uri, client)
     name = issuer if isinstance(issuer, str) else issuer.issuer or issuer.token_endpoint
     asked.check(name)
 
     found = _standing(place, name, client_id)
     if found is not None and not again:
-        source = source_of(found, place, places, further)
+        source = source_of(found, place, places or None, further)
         if _is_usable(source, place):
             return source
     server = issuer if isinstance(issuer, AuthorizationServer) else _discovered(issuer, client)
     asked = asked.at(server)
     if isinstance(place, ChecksSaving):
         place.ensure_can_save()  # a token that is received must not be lost
-    record = asked.record(server, places, with_secret=keep_client_secret)
+    record = asked.record(
+        server,
+        places,
+        secret_file=client_secret_file if is_private(place) else None,
+        with_secret=keep_client_secret,
+    )
 
     def keep(token: Token) -> TokenSource:
         token = with_record(token, record)
         before = _save(place, token)
-        source = source_of(record, place, places, further)
-        _revoke(before, token, client)
+        source = source_of(record, place, places or None, further)
+        _revoke(before, token, place, client)
         if token.refresh_token is None:
             _log.warning("%s", _NO_REFRESH_TOKEN)
         return source
@@ -197,7 +218,9 @@ def _replaced(place: TokenStore, token: Token) -> Token | None:
     return before
 
 
-def _revoke(before: Token | None, token: Token, client: Mapping[str, Any]) -> None:
+def _revoke(
+    before: Token | None, token: Token, place: TokenStore, client: Mapping[str, Any]
+) -> None:
     """Revoke *before*, whose place *token* has taken, as far as its server can do that."""
     record = None if before is None else record_of(before)
     if before is None or record is None or record.revocation_endpoint is None:
@@ -208,7 +231,7 @@ def _revoke(before: Token | None, token: Token, client: Mapping[str, Any]) -> No
     if known is None or not are_one_client(known, record):
         client = {name: value for name, value in client.items() if name in _OF_DISCOVERY}
     try:
-        RememberedGrant(record, **client).revoke(before)
+        RememberedGrant(as_trusted(record, place), **client).revoke(before)
     except (RevocationFailedError, ValueError) as error:
         _log.warning("the login before has not been revoked: %s", error)
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .._client_record import ClientRecord, record_of
 from .._errors import LoginRequiredError, RefreshFailedError
 from .._source import TokenSource
 from .._token import Token
 from ..refreshers import RefreshTokenGrant
-from ..stores import TokenStore, open_store
+from ..stores import FileTokenStore, TokenStore, open_store
 
 # What of further arguments is the source's; all others are the grant's.
 _OF_THE_SOURCE = frozenset(inspect.signature(TokenSource).parameters) - {
@@ -37,6 +40,8 @@ class RememberedGrant(RefreshTokenGrant):
             "client_secret": record.client_secret,
             "revocation_url": record.revocation_endpoint,
         }
+        if record.client_secret_file is not None and "client_secret" not in client:
+            usual["client_secret"] = read_secret(record.client_secret_file)
         if record.token_endpoint_auth_method in ("client_secret_basic", "client_secret_post"):
             usual["token_endpoint_auth_method"] = record.token_endpoint_auth_method
         targets = {"resource": list(record.resource), "audience": record.audience}
@@ -60,6 +65,25 @@ class RememberedGrant(RefreshTokenGrant):
         return super().__call__(token)
 
 
+def read_secret(file: str | os.PathLike[str]) -> str:
+    """Return the client's secret, which is all of *file* but for the end of its line.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    try:
+        return Path(file).read_text("utf-8").rstrip("\r\n")
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        problem = "it is not UTF-8 text"
+    # Out here, because what was caught may have the secret in it.
+    raise ValueError(
+        f"the client's secret cannot be read from {os.fspath(file)} ({problem}): put it there, as "
+        "one line"
+    )
+
+
 def are_one_client(one: ClientRecord, other: ClientRecord) -> bool:
     """Return whether both are of the same client, at the same issuer."""
     return one.client_id == other.client_id and is_at(one, other.issuer or other.token_endpoint)
@@ -78,12 +102,34 @@ def source_of(
 ) -> TokenSource:
     """Return the source of the login in *store*, of which *record* is."""
     of_source, of_grant = split(further)
+    if origins is None:
+        origins = record.origins or [_issuer_of(record)]
     return TokenSource(
-        RememberedGrant(record, **of_grant),
-        origins=record.origins if origins is None else origins,
+        RememberedGrant(as_trusted(record, store), **of_grant),
+        origins=origins,
         store=store,
         **of_source,
     )
+
+
+def as_trusted(record: ClientRecord, store: TokenStore) -> ClientRecord:
+    """Return *record*, without what may not be believed of one that was in *store*.
+
+    A file can name a file: both are of this machine, and of whoever reads them. Who can write a
+    store that is shared could name any file of ours as the secret, and an endpoint to send it to.
+    """
+    return record if is_private(store) else replace(record, client_secret_file=None)
+
+
+def is_private(store: TokenStore) -> bool:
+    """Return whether *store* is on this machine, and this user's alone."""
+    return isinstance(store, FileTokenStore) and store.private
+
+
+def _issuer_of(record: ClientRecord) -> str:
+    """Return the origin of the token endpoint, which has the tokens already."""
+    scheme, host, *_ = urlsplit(record.token_endpoint)
+    return f"{scheme}://{host}"
 
 
 def split(further: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -105,7 +151,8 @@ def open_login(
 
     Args:
         store: A `TokenStore`, or the path of a file.
-        origins: Where the token may go; None for the origins that it was stored with.
+        origins: Where the token may go; None for the origins that it was stored with, or if there
+            are none, nowhere but to the issuer.
         **further: More arguments of `RefreshTokenGrant` (``client_secret``, ``verify``, …) and of
             `TokenSource` (``when_logged_out``, …).
 

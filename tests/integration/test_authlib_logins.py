@@ -19,6 +19,7 @@ from requests_tokenrefresh import (
     InsecureTransportError,
     LoginFailedError,
     LoginRequiredError,
+    MemoryTokenStore,
     RefreshFailedError,
     StoreContentError,
     Token,
@@ -197,6 +198,55 @@ def test_a_confidential_clients_secret_is_stored_only_if_that_is_wanted(
     log_in_there(**client, **by_form, keep_client_secret=True, again=True)
     tokens = open_login(tmp_path / "t.json")
     assert tokens.refresh(tokens.token()).access_token in logins.issued()
+
+
+def test_a_secret_can_stay_in_its_file_and_whoever_opens_the_login_reads_it(
+    logins, log_in_there, tmp_path, monkeypatch
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret-of-reports\n")
+    monkeypatch.chdir(tmp_path)
+    log_in_there(client_id="reports", client_secret_file="secret")
+    monkeypatch.chdir("/")
+    assert "secret-of-reports" not in (tmp_path / "t.json").read_text()
+    opened = open_login(tmp_path / "t.json")
+    assert opened.refresh(opened.token()).refresh_token
+
+    for content, problem in ((b"\xff-secret-of-reports", "not UTF-8"), (None, "No such file")):
+        secret.unlink()
+        if content is not None:
+            secret.write_bytes(content)
+        with pytest.raises(ValueError, match=problem) as caught:
+            open_login(tmp_path / "t.json")
+        assert str(secret) in str(caught.value)
+        assert "reports" not in str(caught.value).replace(str(secret), "")
+        assert caught.value.__context__ is None
+
+
+def test_a_store_that_others_may_write_names_no_file_to_read(
+    logins, log_in_there, tmp_path
+) -> None:
+    """It also says where the secret is sent: any file of ours could leave that way."""
+    secret = tmp_path / "secret"
+    secret.write_text("secret-of-reports")
+    client = {"client_id": "reports", "client_secret_file": secret}
+    for store in (MemoryTokenStore(), FileTokenStore(tmp_path / "t.json", private=False)):
+        token = log_in_there(store=store, **client).token()
+        assert "client_secret_file" not in token.extra["client"]
+        document = {**token.extra["client"], "client_secret_file": str(secret)}
+        store.save(replace(token, extra={**token.extra, "client": document}))
+        opened = open_login(store)
+        with pytest.raises(RefreshFailedError, match="invalid_client"):
+            opened.refresh(opened.token())
+
+
+def test_a_login_may_leave_it_to_whoever_opens_it_where_the_token_goes(
+    logins, log_in_there, tmp_path
+) -> None:
+    api = "https://api.example.com"
+    assert log_in_there(origins=None).origins.origins == (logins.url,)
+    assert open_login(tmp_path / "t.json").origins.origins == (logins.url,)
+    assert open_login(tmp_path / "t.json", origins=[api]).origins.origins == (api,)
 
 
 def test_a_worker_does_not_take_another_clients_login_to_its_issuer(
