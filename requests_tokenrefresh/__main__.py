@@ -13,7 +13,7 @@ def main() -> None:
         from .cli.command import command
     except ModuleNotFoundError as missing:
         package = (missing.name or "").partition(".")[0]
-        if package not in ("click", "rich"):
+        if package not in ("click", "rich", "segno"):
             raise
         sys.stderr.write(f"The command needs {package}: pip install 'requests-tokenrefresh[cli]'\n")
         sys.exit(2)

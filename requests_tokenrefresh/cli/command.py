@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import demo_commands, get, stored_login
+from . import demo_commands, get, login, logout, stored_login
 from .exits import EXIT_CODES, CommandGroup
 
 
@@ -21,9 +21,9 @@ def command() -> None:
 for part in (
     demo_commands.demo,
     demo_commands.serve,
-    stored_login.login,
+    login.login,
     get.get,
     stored_login.status,
-    stored_login.logout,
+    logout.logout,
 ):
     command.add_command(part)

@@ -170,11 +170,13 @@ token works once, and one that comes twice revokes the login.
   client id       {client_id}  (a public client: no secret)
   data            {url}/data
 
-In another terminal, log in, then ask for the data as often as you like:
+In another terminal, log in, ask for the data as often as you like, and log out:
 
-  curl -s -X POST {url}/login | requests-tokenrefresh login --store demo.json
-  requests-tokenrefresh get {url}/data --store demo.json \\
-      --token-url {url}/oauth/token --client-id {client_id}
+  requests-tokenrefresh login --issuer {url} --client-id {client_id} --store demo.json
+  requests-tokenrefresh get {url}/data --store demo.json
+  requests-tokenrefresh logout --store demo.json
+
+Without a browser: curl -s -X POST {url}/login | requests-tokenrefresh login --store demo.json
 """
 
 

@@ -12,7 +12,12 @@ import click
 import requests
 from urllib3.exceptions import HTTPError, MaxRetryError
 
-from .._errors import InsecureTransportError, LoginRequiredError, TokenStoreError
+from .._errors import (
+    InsecureTransportError,
+    LoginFailedError,
+    LoginRequiredError,
+    TokenStoreError,
+)
 from .._foreign import printable
 
 UNSUCCESSFUL, USAGE, LOGIN_REQUIRED, TRY_LATER, STORE = 1, 2, 3, 4, 5
@@ -23,7 +28,7 @@ Exit codes:
   0    done
   1    the server answered with an error status, or the demo failed
   2    the command line, or what was read, is not as it should be
-  3    log in: the login is over, or there is none
+  3    log in: the login is over, or there is none, or nobody has logged in
   4    try again later: a server was out of reach, or in trouble
   5    the token store cannot be used
   130  interrupted
@@ -40,6 +45,8 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
     (OSError, UNSUCCESSFUL),
 )
 
+_BY_OPTIONS = ("no_discovery", "redirect_taken")  # reasons of a failed login that options mend
+
 
 def fail(message: str, exit_code: int) -> NoReturn:
     """End the command with a *message* for whoever typed it.
@@ -49,6 +56,19 @@ def fail(message: str, exit_code: int) -> NoReturn:
     """
     click.echo(f"Error: {printable(message)}", err=True)
     raise click.exceptions.Exit(exit_code)
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """While inside, an argument that makes no sense is one of the command line.
+
+    Raises:
+        click.UsageError: In the place of a ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 class CommandGroup(click.Group):
@@ -82,7 +102,7 @@ class CommandGroup(click.Group):
             _write_to_nobody()
             ctx.exit(READER_GONE)
         except Exception as error:
-            code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
+            code = _code_of(error)
             if code is None:
                 raise
             fail(_said(error), code)
@@ -105,6 +125,13 @@ def _is_an_argument(text: str) -> bool:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
         return False
+
+
+def _code_of(error: Exception) -> int | None:
+    """Return the exit code for *error*; None for a defect."""
+    if isinstance(error, LoginFailedError) and error.reason in _BY_OPTIONS:
+        return USAGE
+    return next((code for kind, code in _CODES if isinstance(error, kind)), None)
 
 
 def _said(error: Exception) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -16,16 +16,19 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from .._adapter import TokenRefreshAdapter
+from .._client_record import record_of
 from .._door import check_text
 from .._errors import TokenStoreError
-from .._origins import require_secure
+from .._origins import Origins, require_secure
 from .._source import TokenSource
 from .._token import Token
+from ..interactive import open_login
 from ..refreshers import RefreshTokenGrant
 from ..refreshers._client import NoAuth
 from ..stores import FileTokenStore
-from .exits import STORE, UNSUCCESSFUL, fail
-from .stored_login import store_option
+from .client_secret import client_arguments, client_auth_option, client_secret_option
+from .exits import STORE, UNSUCCESSFUL, fail, usage_errors
+from .stored_login import fail_without_login, store_option
 from .terminal import on_a_terminal
 
 _CHUNK = 1 << 16  # bytes
@@ -36,22 +39,14 @@ _VALUE = re.compile("[^\0-\x08\x0a-\x1f\x7f\ud800-\udfff]*")  # of a header: RFC
 @click.command()
 @click.argument("url")
 @store_option
-@click.option("--token-url", required=True, metavar="URL", help="The token endpoint.")
-@click.option("--client-id", required=True, metavar="ID", help="The client the login is for.")
 @click.option(
-    "--client-secret-file",
-    type=click.File("rb"),
-    metavar="FILE",
-    help="Holds the client's secret, if it has one; - is standard input. Or put the secret into "
-    "the environment variable REQUESTS_TOKENREFRESH_CLIENT_SECRET.",
+    "--token-url",
+    metavar="URL",
+    help="The token endpoint, if the store does not say it: `login --issuer` stores it.",
 )
-@click.option(
-    "--client-auth",
-    type=click.Choice(["basic", "post"]),
-    default="basic",
-    show_default=True,
-    help="How the secret is sent: by HTTP Basic, or in the form (RFC 6749 section 2.3.1).",
-)
+@click.option("--client-id", metavar="ID", help="The client the login is for; likewise.")
+@client_secret_option
+@client_auth_option
 @click.option(
     "--allow-http",
     is_flag=True,
@@ -78,10 +73,10 @@ _VALUE = re.compile("[^\0-\x08\x0a-\x1f\x7f\ud800-\udfff]*")  # of a header: RFC
 def get(
     url: str,
     store: FileTokenStore,
-    token_url: str,
-    client_id: str,
-    client_secret_file: IO[bytes] | None,
-    client_auth: str,
+    token_url: str | None,
+    client_id: str | None,
+    client_secret_file: str | None,
+    client_auth: str | None,
     allow_http: bool,
     attach: str | None,
     include: bool,
@@ -98,13 +93,14 @@ def get(
     # What goes wrong is said once, by the error in the end, and not by log lines before it.
     logging.getLogger("requests_tokenrefresh").addHandler(logging.NullHandler())
     watched = _WatchedStore(store.path, private=store.private)
-    try:
-        secret = _secret(client_secret_file)
-        tokens = _tokens(url, watched, token_url, client_id, secret, client_auth, allow_http)
+    with usage_errors():
+        client = client_arguments(client_secret_file, client_auth)
+        if token_url is None and client_id is None:
+            tokens = _remembered(url, watched, allow_http, client)
+        else:
+            tokens = _tokens(url, watched, token_url, client_id, allow_http, client)
         adapter = TokenRefreshAdapter(tokens, attach=attach)
         request = _request(url, method, headers, data)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
     try:
         response = _exchange(request, adapter, timeout, include)
     finally:
@@ -128,42 +124,49 @@ class _WatchedStore(FileTokenStore):
         self.unsaved = None
 
 
+def _remembered(
+    url: str, store: FileTokenStore, allow_http: bool, client: Mapping[str, Any]
+) -> TokenSource:
+    """Return the source of a login that says itself where it is from."""
+    require_secure(url, insecure=allow_http, switch="--allow-http")
+    token = store.load()
+    if token is None:
+        fail_without_login(store)
+    record = record_of(token)
+    if record is None:
+        raise click.UsageError(
+            f"the login in {store.path} does not say where it is from: pass --token-url and "
+            "--client-id"
+        )
+    if record.origins and not Origins((), record.origins).allow(url):
+        raise click.UsageError(
+            f"the login in {store.path} is for {' and '.join(record.origins)} only: log in once "
+            "more with that server as --origin too, and --again"
+        )
+    return open_login(
+        store, origins=(), insecure_origins=[_origin(url)], insecure=allow_http, **client
+    )
+
+
 def _tokens(
     url: str,
     store: FileTokenStore,
-    token_url: str,
-    client_id: str,
-    client_secret: str | None,
-    client_auth: str,
+    token_url: str | None,
+    client_id: str | None,
     allow_http: bool,
+    client: Mapping[str, Any],
 ) -> TokenSource:
+    if token_url is None or client_id is None:
+        raise click.UsageError("--token-url and --client-id go together: pass both, or neither")
     for place in (url, token_url):
         require_secure(place, insecure=allow_http, switch="--allow-http")
-    grant = RefreshTokenGrant(
-        token_url,
-        client_id=client_id,
-        client_secret=client_secret,
-        token_endpoint_auth_method=(
-            "client_secret_post" if client_auth == "post" else "client_secret_basic"
-        ),
-        insecure=allow_http,
-    )
+    grant = RefreshTokenGrant(token_url, client_id=client_id, insecure=allow_http, **client)
+    return TokenSource(grant, insecure_origins=[_origin(url)], store=store)
+
+
+def _origin(url: str) -> str:
     scheme, host, *_ = urlsplit(url)
-    origin = f"{scheme}://{host}"  # secure, or allowed: that was looked at above
-    return TokenSource(grant, insecure_origins=[origin], store=store)
-
-
-def _secret(file: IO[bytes] | None) -> str | None:
-    if file is None:
-        return os.environ.get("REQUESTS_TOKENREFRESH_CLIENT_SECRET")
-    try:
-        return file.read().decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        pass
-    # Raised out here, because what was caught has the secret in it.
-    raise click.BadParameter(
-        "the client's secret is not UTF-8 text", param_hint="--client-secret-file"
-    )
+    return f"{scheme}://{host}"  # secure, or allowed: that was looked at before
 
 
 def _request(

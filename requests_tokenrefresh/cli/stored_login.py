@@ -1,28 +1,26 @@
-"""`login`, `logout` and `status`: the login in a token file."""
+"""The login in a token file, and `status`: what may be told of it."""
 
 from __future__ import annotations
 
 import functools
-import getpass
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from .._backoff import LONGEST_SAID
+from .._client_record import record_of
 from .._expiry import jwt_claims
 from .._foreign import printable
-from .._token import Token, read_login
+from .._token import Token
 from ..stores import FileTokenStore
-from .exits import LOGIN_REQUIRED, USAGE, fail
+from .exits import LOGIN_REQUIRED, fail
 
-_LOCK_TIMEOUT = 30.0  # seconds
-_LARGEST_REPLY = 1 << 20  # bytes
+LOCK_TIMEOUT = 30.0  # seconds
 
 
 def store_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -51,30 +49,13 @@ def store_option(command: Callable[..., None]) -> Callable[..., None]:
     return with_store
 
 
-@click.command()
-@store_option
-def login(store: FileTokenStore) -> None:
-    """Keep a login: read a token reply and store it.
+def fail_without_login(store: FileTokenStore) -> NoReturn:
+    """End the command: there is nothing in *store*.
 
-    The reply is what a token endpoint answers with (RFC 6749 section 5.1), as JSON, from standard
-    input. On a terminal there is a prompt that does not show what is typed.
+    Raises:
+        click.exceptions.Exit: Always.
     """
-    token = _token_from(_read_reply())
-    with store.lock(_LOCK_TIMEOUT):
-        store.save(token)
-    click.echo(f"Logged in; the login is in {printable(store.path)}.")
-
-
-@click.command()
-@store_option
-def logout(store: FileTokenStore) -> None:
-    """Forget a login.
-
-    The token file is removed. The server is not told: the tokens stay good until they expire.
-    """
-    with store.lock(_LOCK_TIMEOUT):
-        store.clear()
-    click.echo(f"Logged out; there is no login in {printable(store.path)}.")
+    fail(f"nobody has logged in: there is no {store.path}", LOGIN_REQUIRED)
 
 
 @click.command()
@@ -89,7 +70,7 @@ def status(store: FileTokenStore, as_json: bool) -> None:
     """
     token = store.load()
     if token is None:
-        fail(f"nobody has logged in: there is no {store.path}", LOGIN_REQUIRED)
+        fail_without_login(store)
     now = time.time()
     facts = {**_facts(token, now), "pause": _pause(store, now)}
     click.echo(json.dumps(facts, indent=2) if as_json else _described(facts))
@@ -99,39 +80,30 @@ def status(store: FileTokenStore, as_json: bool) -> None:
         fail("the login is over; log in again", LOGIN_REQUIRED)
 
 
-def _read_reply() -> bytes:
-    if not sys.stdin.isatty():
-        return sys.stdin.buffer.read(_LARGEST_REPLY)
-    return getpass.getpass("Token reply (JSON in one line; not shown): ").encode()
-
-
-def _token_from(reply: bytes) -> Token:
-    try:
-        return read_login(json.loads(reply), received_at=time.time())
-    except json.JSONDecodeError as error:
-        problem = f"it is not JSON, see line {error.lineno}, column {error.colno}"
-    except (ValueError, RecursionError) as error:
-        problem = str(error)
-    # Out here, because a JSONDecodeError carries the whole text with its secrets.
-    return fail(
-        f"this is not a token reply: {problem}. A terminal takes one line of 4095 characters at "
-        "most; for longer replies: requests-tokenrefresh login --store FILE < reply.json",
-        USAGE,
-    )
+def subject_of(token: Token) -> str | None:
+    """Return whose login it is, for a terminal, as far as the tokens say."""
+    subject = _facts(token, 0.0)["subject"]
+    return None if subject is None else printable(str(subject))
 
 
 def _facts(token: Token, now: float) -> dict[str, Any]:
     """Return what may be told of *token*, as JSON values."""
     source, claims = _claims(token)
+    record = record_of(token)
     subject = next(
         (claims[name] for name in ("email", "preferred_username", "sub") if name in claims), None
     )
     return {
         "subject": subject,
         "subject_source": source if subject is not None else None,
-        "issuer": claims.get("iss"),
-        "client_id": token.extra.get("client_id", claims.get("azp", claims.get("client_id"))),
+        "issuer": claims.get("iss") if record is None else record.issuer,
+        "client_id": (
+            token.extra.get("client_id", claims.get("azp", claims.get("client_id")))
+            if record is None
+            else record.client_id
+        ),
         "scope": token.extra.get("scope", claims.get("scope")),
+        "origins": [] if record is None else list(record.origins),
         "expires_at": token.expires_at,
         "expires_in": None if token.expires_at is None else round(token.expires_at - now, 3),
         "expired": token.expires_at is not None and token.expires_at <= now,
@@ -169,6 +141,7 @@ def _described(facts: Mapping[str, Any]) -> str:
         "issuer": facts["issuer"],
         "client": facts["client_id"],
         "scope": facts["scope"],
+        "goes to": " ".join(facts["origins"]) or None,
         "expires": _expiry(facts["expires_at"], facts["expires_in"]),
         "refresh token": "yes" if facts["has_refresh_token"] else "no",
         "pause": None if facts["pause"] is None else _resting(**facts["pause"]),
@@ -181,7 +154,7 @@ def _described(facts: Mapping[str, Any]) -> str:
 
 def _resting(seconds: float, failures: int) -> str:
     times = "once" if failures == 1 else f"{failures} times"
-    return f"{_duration(seconds)}: the token endpoint has failed {times}, and is not asked sooner"
+    return f"{duration(seconds)}: the token endpoint has failed {times}, and is not asked sooner"
 
 
 def _expiry(at: float | None, seconds: float | None) -> str:
@@ -192,11 +165,11 @@ def _expiry(at: float | None, seconds: float | None) -> str:
     except (ValueError, OverflowError, OSError):
         moment = "beyond the calendar"
     if seconds <= 0:
-        return f"{_duration(-seconds)} ago ({moment})"
-    return f"in {_duration(seconds)} ({moment})"
+        return f"{duration(-seconds)} ago ({moment})"
+    return f"in {duration(seconds)} ({moment})"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return *seconds* in the largest unit that fits, and the next."""
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
     rest = int(seconds)

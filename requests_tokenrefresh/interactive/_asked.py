@@ -65,6 +65,7 @@ class Asked:
         with_secret: bool,
     ) -> ClientRecord:
         """Return what is stored with the login."""
+        in_file = None if with_secret else secret_file
         return ClientRecord(
             client_id=self.client_id,
             token_endpoint=server.token_endpoint,
@@ -77,7 +78,7 @@ class Asked:
             resource=_as_tuple(self.resource),
             audience=self.audience,
             origins=tuple(origins),
-            client_secret_file=None if secret_file is None else str(Path(secret_file).absolute()),
+            client_secret_file=None if in_file is None else str(Path(in_file).absolute()),
             client_secret=self.client.get("client_secret") if with_secret else None,
         )
 

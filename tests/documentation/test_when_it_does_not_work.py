@@ -71,8 +71,8 @@ def test_only_what_others_have_said_is_passed_on_without_a_word() -> None:
         "_errors.TokenRefreshError.__init__",
         "cli.exits.CommandGroup.invoke",
         "cli.exits.fail",
+        "cli.exits.usage_errors",
         "cli.get._body",
-        "cli.get.get",
         "cli.stored_login.store_option.with_store",
         "refreshers._grants._as_oauthlib_has_it",
     }

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -232,28 +233,46 @@ def test_the_prompt_for_a_login_shows_nothing_of_it(terminal, tmp_path):
 # -- serve ---------------------------------------------------------------------------------------
 
 
-def test_serve_is_a_server_for_the_other_commands_and_for_a_script(tmp_path, monkeypatch):
+def test_serve_is_an_issuer_for_the_commands_that_it_shows(tmp_path, monkeypatch):
+    """As they stand there, with a browser that presses the button of its page."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    store = tmp_path / "demo.json"
+    monkeypatch.setenv("BROWSER", f"{sys.executable} -m tests.support.plain_browser %s")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     with running("serve", "--port=0", "--token-seconds=60", stderr=subprocess.PIPE) as process:
-        guide = read_until(process.stdout.fileno(), "--client-id demo\n")
-        words = guide.replace("\\\n", "").replace("demo.json", str(store)).split()
-        url = words[words.index("data") + 1].removesuffix("/data")
-
-        reply = requests.post(f"{url}/login", timeout=10).content
-        cli_runner().invoke(command, ["login", "--store", str(store)], input=reply)
-        result = cli_runner().invoke(command, words[words.index("get") :])
-        assert (result.exit_code, "the token is good" in result.stdout) == (0, True)
-
-        refresher = RefreshTokenGrant(f"{url}/oauth/token", client_id="demo")
-        tokens = TokenSource(refresher, origins=[url], store=store)
-        with requests.Session() as session:
-            session.mount(url, TokenRefreshAdapter(tokens))
-            assert session.get(f"{url}/data", timeout=10).ok
+        guide = read_until(process.stdout.fileno(), "login --store demo.json\n")
+        lines = re.findall(r"^  requests-tokenrefresh (.*)$", guide, re.MULTILINE)
+        said = []
+        for line in lines:
+            result = cli_runner().invoke(command, line.split())
+            assert result.exit_code == 0, result.output
+            said.append(result.stdout)
+        [login, get, logout] = said
+        assert login == f"Logged in as alice; the login is in {tmp_path / 'demo.json'}.\n"
+        assert "the token is good" in get
+        assert logout.endswith("has revoked the login.\n")
 
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         assert (process.stdout.read().strip(), process.stderr.read()) == (b"stopped", b"")
+
+
+def test_serve_is_a_server_for_a_script_with_a_reply(tmp_path):
+    store = tmp_path / "demo.json"
+    with running("serve", "--port=0", "--token-seconds=60", stderr=subprocess.PIPE) as process:
+        guide = read_until(process.stdout.fileno(), "login --store demo.json\n")
+        [line] = re.findall(r"curl -s -X POST (\S+) \| requests-tokenrefresh (.*)", guide)
+        reply = requests.post(line[0], timeout=10).content
+        words = line[1].replace("demo.json", str(store)).split()
+        assert cli_runner().invoke(command, words, input=reply).exit_code == 0
+
+        url = line[0].removesuffix("/login")
+        tokens = TokenSource(
+            RefreshTokenGrant(f"{url}/oauth/token", client_id="demo"), origins=[url], store=store
+        )
+        with requests.Session() as session:
+            session.mount(url, TokenRefreshAdapter(tokens))
+            assert session.get(f"{url}/data", timeout=10).ok
 
 
 def test_serve_on_a_port_that_is_taken_says_so():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-import requests
+if TYPE_CHECKING:
+    import requests
 
 
-class _Form(HTMLParser):
+class Form(HTMLParser):
     """The one form of a page: where it goes, its fields, and its buttons by what is on them."""
 
     def __init__(self) -> None:
@@ -35,7 +37,7 @@ class _Form(HTMLParser):
 
 def press(browser: requests.Session, page: requests.Response, button: str) -> requests.Response:
     """Return the answer to the form of *page* that *button* sends, a redirect perhaps."""
-    form = _Form()
+    form = Form()
     form.feed(page.text)
     action = urljoin(page.url, form.action)
     fields = [*form.fields, form.buttons[button]]

@@ -17,6 +17,7 @@ from requests_tokenrefresh import (
     TokenStoreError,
     __main__,
 )
+from requests_tokenrefresh._errors import LoginFailedError, RevocationFailedError
 from requests_tokenrefresh.cli.command import command
 from requests_tokenrefresh.cli.exits import CommandGroup
 from tests.support.cli_runner import cli_runner
@@ -36,6 +37,11 @@ def run_raising(error: BaseException) -> Result:
     ("error", "exit_code"),
     [
         (LoginRequiredError("over"), 3),
+        (LoginFailedError("no", reason="access_denied"), 3),
+        (LoginFailedError("nowhere", reason="no_way"), 3),
+        (LoginFailedError("taken", reason="redirect_taken"), 2),
+        (LoginFailedError("unknown", reason="no_discovery"), 2),
+        (RevocationFailedError("not told"), 4),
         (TokenStoreError("broken"), 5),
         (StoreLockTimeoutError("busy"), 5),
         (InsecureTransportError("plain"), 2),
@@ -86,7 +92,7 @@ def test_every_command_has_help(name):
     assert result.stdout.startswith(f"Usage: command {name} ")
 
 
-@pytest.mark.parametrize("package", ["click", "rich"])
+@pytest.mark.parametrize("package", ["click", "rich", "segno"])
 def test_without_the_extra_the_command_says_what_to_install(package):
     code = f"import sys; sys.modules[{package!r}] = None; import runpy; "
     code += "runpy.run_module('requests_tokenrefresh', run_name='__main__')"

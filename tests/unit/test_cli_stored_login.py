@@ -99,15 +99,17 @@ def test_login_reads_a_megabyte_at_most(path):
 # -- logout --------------------------------------------------------------------------------------
 
 
-def test_logout_removes_the_login(path):
+def test_logout_removes_the_login_and_says_if_nobody_was_told(path):
     result = run("logout", "--store", stored(path))
     assert result.exit_code == 0
-    assert result.stdout == f"Logged out; there is no login in {path}.\n"
+    assert result.stdout == "Logged out here; nobody was told: the tokens stay good.\n"
     assert not path.exists()
 
 
 def test_logout_without_a_login_is_no_error(path):
-    assert run("logout", "--store", path).exit_code == 0
+    result = run("logout", "--store", path)
+    assert result.exit_code == 0
+    assert result.stdout == f"Logged out; there is no login in {path}.\n"
 
 
 # -- status --------------------------------------------------------------------------------------
@@ -144,6 +146,7 @@ def test_status_json_has_the_same_for_programs(path):
         "issuer": None,
         "client_id": None,
         "scope": None,
+        "origins": [],
         "expires_at": expires_at,
         "expired": False,
         "has_refresh_token": True,
@@ -312,7 +315,7 @@ def test_a_file_that_others_can_read_can_be_taken_by_name(path, name, output):
     stored(path).chmod(0o644)
     result = run(name, "--store", path, "--no-private", stdin='{"access_token": "new"}')
     assert result.exit_code == 0
-    assert result.stdout.startswith(f"Logged {output};" if output else "login:")
+    assert result.stdout.startswith(f"Logged {output}" if output else "login:")
 
 
 @pytest.mark.parametrize("name", ["login", "logout", "status"])
