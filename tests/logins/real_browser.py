@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from requests_tokenrefresh import (
 from tests.logins import nanoidp_server, toolkit_server
 from tests.logins.chromium import OPTIONS, Person, executable, fill, press, until_title
 from tests.support.authlib_logins import AuthlibLogins
+from tests.support.demo_server import demo_server
 from tests.support.servers import HTTPServer
 from tests.support.wsgi import answers_of
 
@@ -87,6 +89,44 @@ def test_the_page_of_the_end_has_nothing_in_the_address_bar(
     person.done()
     [address] = person.addresses
     assert address.endswith("/callback")
+
+
+def test_the_demos_server_by_its_button(person: Person, tmp_path: Path) -> None:
+    """Its door lets in no page of another site, and Chromium says that this is one of its own."""
+    with demo_server(clock=time.monotonic, token_seconds=60) as server:
+        log_in(
+            server.url,
+            client_id="demo",
+            origins=[server.url],
+            store=tmp_path / "t.json",
+            browser=person.will(press("decision"), until_title("Logged in")),
+            timeout=60,
+            say=print,
+        )
+        person.done()
+        tokens = open_login(tmp_path / "t.json")
+        assert get(tokens, f"{server.url}/data").status_code == 200
+        renew_three_times(tmp_path / "t.json")
+
+
+def test_the_demos_server_by_a_device(person: Person, tmp_path: Path) -> None:
+    with demo_server(clock=time.monotonic, token_seconds=60, interval=0.2) as server:
+
+        def say(text: str) -> None:
+            browse = person.will(press("decision"), until_title("Logged in"))
+            browse(text.splitlines()[-1])
+
+        log_in(
+            server.url,
+            client_id="demo",
+            origins=[server.url],
+            store=tmp_path / "t.json",
+            how="device",
+            timeout=60,
+            say=say,
+        )
+        person.done()
+        renew_three_times(tmp_path / "t.json")
 
 
 def test_nanoidp_by_its_form(person: Person, tmp_path: Path) -> None:
