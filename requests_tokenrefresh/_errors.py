@@ -164,6 +164,9 @@ class RefreshFailedError(TokenRefreshError):
 class RevocationFailedError(TokenRefreshError):
     """A server was not told that a login is over, or has not ended it: its tokens stay good.
 
+    Raised by `revoke()` of a grant, and by ``logout(revoke=True)``, after which the login is over
+    here all the same.
+
     Attributes:
         retry_after: Seconds until another attempt is worth while; None if nobody said.
         status, code, said: As in `RefreshFailedError`.
@@ -181,8 +184,8 @@ class RevocationFailedError(TokenRefreshError):
         super().__init__(message)
         self.retry_after = retry_after
         self.status = status
-        self.code = code
-        self.said = said
+        self.code = _plain(code)
+        self.said = _plain(said)
 
 
 class RefreshTimeoutError(TokenRefreshError, requests.Timeout):

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from ._door import check_callable, check_choice, check_seconds, check_unattended
-from ._errors import LoginRequiredError
+from ._ending import Ending
 from ._evidence import Evidence, Resource
 from ._flight import Flights
 from ._getting import Getting
 from ._hand import PROVEN, Hand
 from ._keeping import Keeping
-from ._login import Kept, Login, logged_in, logged_out
+from ._login import Kept, Login, logged_in
 from ._origins import Origins
 from ._renewal import Renewal
 from ._rules import ACCEPTED, NO_VERDICT, Held, answers_a_replay
@@ -175,6 +175,9 @@ class TokenSource:
             wait_timeout=self._wait_timeout,
             monotonic=monotonic,
         )
+        self._ending = Ending(
+            self._flights, self._keeping, self._telling, refresher, self._wait_timeout
+        )
         _sources.add(self)
 
     def __repr__(self) -> str:
@@ -265,23 +268,26 @@ class TokenSource:
         self._telling.announce(before, after)
         self._keeping.settle()
 
-    def logout(self) -> None:
+    def logout(self, *, revoke: bool = False) -> None:
         """End the login: wake all waiters with `LoginRequiredError`, and clear the store.
 
         What a refresh under way brings is discarded. Does nothing to a login that is over already,
         except to clear the store again.
 
+        Args:
+            revoke: Tell the issuer as well, by `revoke` of the refresher (RFC 7009). First waits
+                for a refresh that is under way, also in another process, at most *wait_timeout*
+                seconds: what it brings is revoked too.
+
         Raises:
             TokenStoreError: The login is over here, but the store could not be cleared.
+            RevocationFailedError: It is over here and in the store, but not at the issuer.
+            TypeError, ValueError: The refresher cannot *revoke*; nothing has happened.
         """
-        error = LoginRequiredError(
-            "logged out by logout(); call login() with a new token", reason="logged_out"
-        )
-        before, after = self._flights.change(lambda login, _now: logged_out(login, error))
-        try:
-            self._keeping.settle()
-        finally:
-            self._telling.announce(before, after)
+        if revoke:
+            self._ending.log_out_and_revoke()
+        else:
+            self._ending.log_out()
 
     # -- What the adapter reports -----------------------------------------------------------------
 

@@ -153,12 +153,29 @@ class Answer:
         """
         said = why or self._quoted()
         return RefreshFailedError(
-            f"the token endpoint {self.endpoint} answered {self.status} ({said}); {self._advice()}",
+            f"the token endpoint {self.endpoint} answered {self.status} ({said}); "
+            f"{self.advice(_UNKNOWN)}",
             retry_after=self.retry_after,
             status=self.status,
             code=self._code(),
             said=said,
         )
+
+    def advice(self, unknown: str) -> str:
+        """Return what to do about an answer that is an error.
+
+        Args:
+            unknown: What, if nobody can tell what it means.
+        """
+        if may_refuse(self.status):
+            for name in map(spelled, self.said.names):
+                if name in _ADVICE:
+                    return _ADVICE[name]
+        if 300 <= self.status < 400 or self.status in (404, 405):
+            return "check the URL"
+        if self.status >= 400 and may_refuse(self.status) and not self.problem:
+            return unknown
+        return _LATER
 
     # No error passes through here: the reply is a variable, and there are tools that print those.
     def _read(
@@ -208,17 +225,6 @@ class Answer:
 
     def _shown(self, code: str) -> str:
         return code if code in PUBLIC_CODES else self.secrets.quote(code)
-
-    def _advice(self) -> str:
-        if may_refuse(self.status):
-            for name in map(spelled, self.said.names):
-                if name in _ADVICE:
-                    return _ADVICE[name]
-        if 300 <= self.status < 400 or self.status in (404, 405):
-            return "check the URL"
-        if self.status >= 400 and may_refuse(self.status) and not self.problem:
-            return _UNKNOWN
-        return _LATER
 
     def _date(self) -> float | None:
         return http_date(self.response.headers.get("Date"))

@@ -76,7 +76,8 @@ class DeviceCodeGrant(PersonGrant):
                 device_authorization_url,
                 "device_authorization_endpoint",
                 "device_authorization_url",
-            )
+            ),
+            "device authorization endpoint",
         )
         self._insecure = insecure
         self._monotonic = monotonic

@@ -81,6 +81,7 @@ class TokenEndpoint:
         proxies: Mapping[str, str] | None,
         clock: Callable[[], float],
     ) -> None:
+        self._kind = "token endpoint"
         self._insecure = insecure
         self._headers = _checked_headers(headers or {})
         self._timeout = check_timeout(timeout)
@@ -93,13 +94,17 @@ class TokenEndpoint:
         self._clock = clock
         self._settle(url)
 
-    def at(self, url: str) -> TokenEndpoint:
+    def at(self, url: str, kind: str) -> TokenEndpoint:
         """Return another endpoint of the same issuer, which is asked in the same way.
+
+        Args:
+            kind: What it is called: ``"revocation endpoint"``.
 
         Raises:
             ValueError, InsecureTransportError: As for the first.
         """
         other = copy.copy(self)
+        other._kind = kind
         other._settle(url)
         return other
 
@@ -145,25 +150,26 @@ class TokenEndpoint:
         secure = require_secure(url, insecure=self._insecure)
         if "#" in url:
             raise ValueError(
-                "the token endpoint's URL has a fragment (RFC 6749 section 3.2): drop it"
+                f"the URL of the {self._kind} has a fragment (RFC 6749 section 3.2): drop it"
             )
         self.name = name_of(url)
         if not secure:
             _log.warning(
-                "logins are refreshed at %s in plain http, and everybody on the way can read the "
-                "tokens",
+                "the %s %s is asked in plain http, and everybody on the way can read the tokens",
+                self._kind,
                 self.name,
             )
         if _may_have_a_secret_in_its_query(url):
             _log.warning(
-                "the query of the token endpoint %s looks like a secret, and URLs are written into "
-                "logs: those of servers and proxies, and of urllib3 at DEBUG. If the server takes "
-                "it elsewhere, pass it in data= or headers=, or by auth=",
+                "the query of the %s %s looks like a secret, and URLs are written into logs: those "
+                "of servers and proxies, and of urllib3 at DEBUG. If the server takes it "
+                "elsewhere, pass it in data= or headers=, or by auth=",
+                self._kind,
                 self.name,
             )
         if not url.lower().startswith("https:") and select_proxy(url, self._proxies):
             raise InsecureTransportError(
-                f"the token endpoint {self.name} is plain http, and the proxy that proxies= has "
+                f"the {self._kind} {self.name} is plain http, and the proxy that proxies= has "
                 "for it could read the refresh token: leave that out, or use https"
             )
         self._url = url
@@ -179,7 +185,7 @@ class TokenEndpoint:
         # Otherwise there is nothing to compare with, and its text may be a secret: a header that
         # cannot be sent, say, or what an auth= of the user's own has to say.
         failure = RefreshFailedError(
-            f"the exchange with the token endpoint {self.name} failed ({said}); {advice_for(error)}"
+            f"the exchange with the {self._kind} {self.name} failed ({said}); {advice_for(error)}"
         )
         failure.__cause__ = None if sent is None else unless_it_tells(cause, secrets)
         return failure

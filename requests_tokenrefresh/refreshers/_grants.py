@@ -73,6 +73,7 @@ class _Grant:
     ) -> None:
         if isinstance(token_url, AuthorizationServer):
             url, listed = token_url.token_endpoint, token_url.token_endpoint_auth_methods_supported
+            revocation_url = revocation_url or token_url.revocation_endpoint
         else:
             url, listed = token_url, None
         self._endpoint = TokenEndpoint(
@@ -87,9 +88,9 @@ class _Grant:
             proxies=proxies,
             clock=clock,
         )
-        if revocation_url is None and isinstance(token_url, AuthorizationServer):
-            revocation_url = token_url.revocation_endpoint
-        self._revocation = None if revocation_url is None else self._endpoint.at(revocation_url)
+        self._revocation: TokenEndpoint | None = None
+        if revocation_url is not None:
+            self._revocation = self._endpoint.at(revocation_url, "revocation endpoint")
         # An *auth* of somebody else's may be bound to its thread.
         self.any_thread = auth is None
         self._client_id = client_id
@@ -112,13 +113,21 @@ class _Grant:
         client = "" if self._client_id is None else f", client_id={self._client_id!r}"
         return f"{type(self).__name__}({self._endpoint.name!r}{client})"
 
+    @property
+    def can_revoke(self) -> bool:
+        """Whether it knows where: *revocation_url*."""
+        return self._revocation is not None
+
     def revoke(self, token: Token) -> None:
         """Tell the server that *token* is not used any more (RFC 7009): the refresh token first,
         then the access token. Blocks for at most *deadline* seconds for each.
 
+        A server that does not know a token, or not any more, has been told. An access token that it
+        cannot revoke expires by itself.
+
         Raises:
-            RevocationFailedError: It was not told, or has not done so.
-            ValueError: There is no revocation endpoint.
+            RevocationFailedError: The server was not told, or has not done so.
+            ValueError: There is no *revocation_url*; nothing was sent.
         """
         endpoint = self._revocation
         if endpoint is None:

@@ -21,4 +21,8 @@ that keeps its tokens in memory pickles, without them.
 
 One whose attribute ``any_thread`` is true may be called on a thread that lives for this call only:
 then its answer is heard, and saved, although the thread that wants it is interrupted meanwhile.
+
+One that has a method ``revoke``, which takes a `Token`, can end a login at the issuer: it returns
+once nothing of it is good there, or raises `RevocationFailedError`. Where its attribute
+``can_revoke`` is false, it does not know how.
 """

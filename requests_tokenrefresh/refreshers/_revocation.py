@@ -1,4 +1,4 @@
-"""Revoking what a login has (RFC 7009)."""
+"""Telling a server that a login is over (RFC 7009)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from .._errors import RefreshFailedError, RevocationFailedError
 from .._token import Token
 from ._answer import Answer
+from ._dialects import may_refuse
 from ._endpoint import Question
+
+_UNKNOWN = "end the login where the server lists those of its user"
 
 
 def revoke(token: Token, ask: Callable[..., Answer], question: Callable[..., Question]) -> None:
@@ -18,31 +21,50 @@ def revoke(token: Token, ask: Callable[..., Answer], question: Callable[..., Que
         question: Makes a form for it.
 
     Raises:
-        RevocationFailedError: The server was not told, or does not say that it has done so.
+        RevocationFailedError: The server was not told, or has not done so.
     """
-    for kind, value in _secrets(token):
+    failures = []
+    for kind, secret in _secrets(token):
         try:
-            answer = ask(question(token=value, token_type_hint=kind))
+            answer = ask(question(token=secret, token_type_hint=kind))
         except RefreshFailedError as error:
             raise RevocationFailedError(
                 f"the server was not told that the login is over, and its tokens stay good: {error}"
             ) from error.__cause__
-        if answer.status == 200:
-            continue  # also where it does not know the token (section 2.2)
-        if "unsupported_token_type" in answer.said.codes and kind == "access_token":
-            continue  # section 2.2.1: it expires by itself
-        said = answer.failure()
-        raise RevocationFailedError(
-            f"{answer.endpoint} has not revoked the login ({answer.status}: {said.said}): its "
-            "tokens stay good until they expire",
-            retry_after=said.retry_after,
-            status=said.status,
-            code=said.code,
-            said=said.said,
-        )
+        if _is_dead_after(answer, kind):
+            continue
+        failures.append(_failure(answer))
+        if not may_refuse(answer.status):
+            break  # it is in trouble, and would be asked in vain
+    if failures:
+        raise failures[0]
 
 
 def _secrets(token: Token) -> Iterator[tuple[str, str]]:
     if token.refresh_token is not None:
         yield "refresh_token", token.refresh_token
     yield "access_token", token.access_token
+
+
+def _is_dead_after(answer: Answer, kind: str) -> bool:
+    """Return whether no more can be done about a token of this *kind*.
+
+    A server that does not know it answers 200 as well (section 2.2), or, against the RFC but
+    widely, that it is invalid; with a 401 that would be said of the request. An access token that
+    it cannot revoke (section 2.2.1) expires.
+    """
+    if 200 <= answer.status < 300 or (answer.status != 401 and answer.is_refusal()):
+        return True
+    return kind == "access_token" and "unsupported_token_type" in answer.said.codes
+
+
+def _failure(answer: Answer) -> RevocationFailedError:
+    facts = answer.failure()
+    return RevocationFailedError(
+        f"the revocation endpoint {answer.endpoint} has not revoked the login ({facts.status}: "
+        f"{facts.said}): its tokens stay good until they expire; {answer.advice(_UNKNOWN)}",
+        retry_after=facts.retry_after,
+        status=facts.status,
+        code=facts.code,
+        said=facts.said,
+    )

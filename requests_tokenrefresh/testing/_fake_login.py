@@ -34,7 +34,7 @@ class FakeTokenSource(TokenSource):
     ) -> None:
         self._server = _FakeServer(lifetime)
         super().__init__(
-            self._server.refresh,
+            self._server,
             origins=origins,
             token=self._server.good,
             clock=self._server.time,
@@ -99,13 +99,16 @@ class _FakeServer:
     def time(self) -> float:
         return self.now
 
-    def refresh(self, token: Token | None) -> Token:
+    def __call__(self, token: Token | None) -> Token:
         self.refreshes += 1
         failure, self.failure = self.failure, None
         if failure is not None:
             raise failure
         self.good = self._issue()
         return self.good
+
+    def revoke(self, token: Token) -> None:
+        self.good = None
 
     def _issue(self) -> Token:
         return Token(

@@ -36,6 +36,7 @@ FILES = (
     "_renewal",
     "_telling",
     "_getting",
+    "_ending",
     "_source",
 )
 

@@ -16,6 +16,7 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer, ResourceProte
 from authlib.oauth2.rfc6749 import ClientMixin, TokenMixin
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 from authlib.oauth2.rfc6750 import BearerTokenValidator
+from authlib.oauth2.rfc7009 import RevocationEndpoint
 from flask import Flask, Response
 
 USER = "alice"
@@ -66,7 +67,8 @@ class _Issued(TokenMixin):
 
 
 class AuthlibServer:
-    """An authorization server, and ``GET /data`` that it protects; ``POST /token`` refreshes.
+    """An authorization server, and ``GET /data`` that it protects; ``POST /token`` refreshes, and
+    ``POST /revoke`` revokes an access token with its refresh token, but none that came later.
 
     A refresh revokes the old tokens, the access token too, as in Authlib's documentation. A refresh
     token that comes again ends the login (RFC 9700 section 4.14.2): all its tokens are revoked.
@@ -105,10 +107,12 @@ class AuthlibServer:
         by_id = {client.client_id: client for client in clients}
         self._authorization = AuthorizationServer(self.app, by_id.get, self._save_refreshed)
         self._authorization.register_grant(_grant_of(self))
+        self._authorization.register_endpoint(_revocation_of(self))
         resource = ResourceProtector()
         resource.register_token_validator(_Validator(self))
 
         self.app.post("/token")(self._token)
+        self.app.post("/revoke")(self._revoke)
         self.app.get("/data")(resource(_data))
 
     def log_in(self, client: Client) -> Mapping[str, Any]:
@@ -141,6 +145,17 @@ class AuthlibServer:
         with self._turn:
             return [issued.access_token for issued in self._issued]
 
+    def find_any(self, token: str) -> _Issued | None:
+        """Return what *token* of either kind was issued with, good or not."""
+        with self._turn:
+            pairs = self._issued
+            return next((i for i in pairs if token in (i.access_token, i.refresh_token)), None)
+
+    def good(self) -> list[str]:
+        """Return the access tokens that are not revoked; with each is a refresh token."""
+        with self._turn:
+            return [issued.access_token for issued in self._issued if not issued.revoked]
+
     def find_refreshable(self, refresh_token: str) -> _Issued | None:
         """Return what *refresh_token* was issued with; if it comes again, do as *reuse* says.
 
@@ -164,6 +179,10 @@ class AuthlibServer:
     def _token(self) -> Response:
         with self._turn:
             return self._authorization.create_token_response()
+
+    def _revoke(self) -> Response:
+        with self._turn:
+            return self._authorization.create_endpoint_response(RevocationEndpoint.ENDPOINT_NAME)
 
     def _save_refreshed(self, reply: Mapping[str, Any], request: Any) -> None:
         self._save(reply, request.client, request.refresh_token.family)
@@ -197,6 +216,19 @@ def _grant_of(server: AuthlibServer) -> type[RefreshTokenGrant]:
             refresh_token.revoked = True
 
     return RotatingGrant
+
+
+def _revocation_of(server: AuthlibServer) -> type[RevocationEndpoint]:
+    class Revocation(RevocationEndpoint):
+        CLIENT_AUTH_METHODS = ("client_secret_basic", "none")
+
+        def query_token(self, token_string: str, _token_type_hint: str) -> _Issued | None:
+            return server.find_any(token_string)
+
+        def revoke_token(self, token: _Issued, _request: Any) -> None:
+            token.revoked = True
+
+    return Revocation
 
 
 class _Validator(BearerTokenValidator):

@@ -82,6 +82,8 @@ class ExampleCom(HTTPServer):
         match request.path:
             case "/oauth/token":
                 return (self.fault or self.process)(request)
+            case "/oauth/revoke":
+                return Reply()
             case "/login":
                 return self.process(request)
             case "/api/token/" | "/api/token/refresh/":

@@ -45,6 +45,7 @@ class LoginSite:
         self.url = self._http.url
         self.data_url = f"{self.url}/data"
         self.token_url = f"{self.url}/token"
+        self.revocation_url = f"{self.url}/revoke"
 
     def close(self) -> None:
         """Hang up every connection."""
@@ -74,6 +75,11 @@ class LoginSite:
     def reuses(self) -> int:
         """How many refresh tokens came again; one is enough to end the login, unless *reuse*."""
         return self.authorization.reuses
+
+    @property
+    def good(self) -> int:
+        """How many access tokens are not revoked, each with a refresh token."""
+        return len(self.authorization.good())
 
     @property
     def answers(self) -> Counter[int]:
@@ -110,6 +116,8 @@ class LoginSite:
             with self._turn:
                 self.token_requests += 1
             return self._app(request) if self.fault is None else self.fault(request)
+        if request.path == "/revoke":
+            return self._app(request)
         reply = _DATA if self._is_good(request.headers["Authorization"]) else _REJECTED
         with self._turn:
             self._answers[reply.status] += 1

@@ -193,7 +193,7 @@ class _Worker:
             draw = plan.draw
             options["random"] = lambda: draw
         self._source = TokenSource(
-            self._refresh,
+            _Refresher(self._refresh, self._grant.revoke),
             origins=[plan.url],
             store=self._store,
             listeners=[self._events.append],
@@ -244,8 +244,8 @@ class _Worker:
     def login(self, token: Mapping[str, Any]) -> None:
         self._source.login(token)
 
-    def logout(self) -> None:
-        self._source.logout()
+    def logout(self, revoke: bool) -> None:
+        self._source.logout(revoke=revoke)
 
     def hold(self, point: Point) -> None:
         self._points.hold(point)
@@ -315,6 +315,7 @@ class _Worker:
             self._plan.token_url,
             client_id=client_id,
             client_secret=secret,
+            revocation_url=self._plan.token_url.replace("/token", "/revoke"),
             timeout=(10.0, timeout),
             clock=self._clock,
         )
@@ -329,6 +330,17 @@ class _Worker:
     def _end_turn(self) -> None:
         if self._between.locked():
             self._between.release()
+
+
+class _Refresher:
+    def __init__(
+        self, refresh: Callable[[Token | None], Token], revoke: Callable[[Token], None]
+    ) -> None:
+        self._refresh = refresh
+        self.revoke = revoke
+
+    def __call__(self, token: Token | None) -> Token:
+        return self._refresh(token)
 
 
 class _Points:

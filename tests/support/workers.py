@@ -81,8 +81,8 @@ class Worker:
     def logout(self) -> None:
         self.start_logout().result(_PATIENCE)
 
-    def start_logout(self) -> Future[None]:
-        return self._ask("logout")
+    def start_logout(self, *, revoke: bool = False) -> Future[None]:
+        return self._ask("logout", revoke)
 
     def advance(self, seconds: float) -> None:
         """Move its clock, which stands: both the time and the monotonic one."""

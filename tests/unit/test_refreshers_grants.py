@@ -424,8 +424,8 @@ def test_plain_http_to_another_machine_has_to_be_allowed_and_is_said_once(
     assert [(it.levelname, it.getMessage()) for it in caplog.records] == [
         (
             "WARNING",
-            "logins are refreshed at http://auth:8000/token in plain http, and everybody on the "
-            "way can read the tokens",
+            "the token endpoint http://auth:8000/token is asked in plain http, and everybody on "
+            "the way can read the tokens",
         )
     ]
 

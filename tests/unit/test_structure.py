@@ -38,6 +38,7 @@ ROOMS = [
     "_renewal",
     "_telling",
     "_getting",
+    "_ending",
     "_source",
     "_stack",
     "interactive",
