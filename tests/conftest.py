@@ -12,13 +12,19 @@ from collections.abc import Callable, Generator, Iterator
 import hypothesis
 import pytest
 
+from tests.support.length import leave_out_what_is_long
 from tests.support.servers import Handler, HTTPServer, RawServer
 
 pytest_plugins = ["tests.support.databases"]
 
-# An example may be slow because the machine is busy, which says nothing about the code.
+# An example may be slow because the machine is busy, which says nothing about the code. Examples
+# that nobody has seen are for those who look for them: tox -e fuzzing, tox -e model.
 hypothesis.settings.register_profile(
-    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "busy",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("busy")
 
@@ -45,6 +51,10 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    leave_out_what_is_long(config, items)
 
 
 @pytest.fixture

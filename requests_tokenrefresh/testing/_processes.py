@@ -7,6 +7,7 @@ import os
 import traceback
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from typing import Any, cast
 
 from .. import ChecksSaving, KeepsPause, StoredPause, Token, TokenStore
@@ -19,10 +20,13 @@ class OtherProcess:
     """A new process, not a fork, that is given a pickled copy of *store*.
 
     What it is told to do is the name of a method of `_Worker`, with its arguments.
+
+    Args:
+        new: What starts it; by default, a Python of its own, with the environment of the test.
     """
 
-    def __init__(self, store: TokenStore) -> None:
-        new = multiprocessing.get_context("spawn")
+    def __init__(self, store: TokenStore, new: BaseContext | None = None) -> None:
+        new = new or multiprocessing.get_context("spawn")
         self._orders, theirs = new.Pipe()
         self._process = new.Process(target=_obey, args=(store, theirs), daemon=True)
         self._process.start()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from requests_tokenrefresh import _challenge
 from requests_tokenrefresh._challenge import own_answer, parse_challenges
-from tests.support.examples import few
+from tests.support.length import few
 
 SCRAPS = st.sampled_from(
     [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from requests_tokenrefresh import Token
 from requests_tokenrefresh._token import read_reply
 from tests.fuzzing.telling import ACCESS, REFRESH, no_secret_told
-from tests.support.examples import few
+from tests.support.length import few
 
 NOW = 1_700_000_000.0
 ZONES = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(

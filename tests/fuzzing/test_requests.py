@@ -14,7 +14,7 @@ from requests.adapters import BaseAdapter
 import requests_tokenrefresh
 from requests_tokenrefresh import TokenRefreshAdapter
 from tests.fuzzing.telling import no_secret_told, shown
-from tests.support.examples import few
+from tests.support.length import few
 from tests.support.logins import make_source
 from tests.support.urls import URLS, destinations
 

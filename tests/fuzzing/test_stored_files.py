@@ -21,7 +21,7 @@ from requests_tokenrefresh import (
     TokenSource,
 )
 from tests.fuzzing.telling import ACCESS, REFRESH, no_secret_told, shown
-from tests.support.examples import few
+from tests.support.length import few
 from tests.support.logins import ORIGIN, Refresher
 from tests.support.token_files import NEW, put
 

@@ -28,7 +28,7 @@ from requests_tokenrefresh import (
 from requests_tokenrefresh.refreshers._answer import Answer, answer_in
 from requests_tokenrefresh.refreshers._quote import Secrets
 from tests.fuzzing.telling import REFRESH, no_secret_told, shown
-from tests.support.examples import few
+from tests.support.length import few
 from tests.support.servers import RawServer, read_request
 
 SECRET = "cs-4A6b0f7d21"

@@ -11,6 +11,7 @@ import pytest
 
 from requests_tokenrefresh import FileTokenStore, MemoryTokenStore, TokenStore
 from tests.support.example_com import ExampleCom
+from tests.support.length import long
 from tests.support.login_site import LoginSite
 from tests.support.page_site import PageSite
 from tests.support.valkey_server import ValkeyServer
@@ -35,7 +36,7 @@ def example_com(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExampleCom]:
         yield site
 
 
-@pytest.fixture(params=["file", "redis", "sqlite", "postgresql"])
+@pytest.fixture(params=["file", *long("stores", "redis", "sqlite", "postgresql")])
 def store_at(request: pytest.FixtureRequest) -> StoreAt:
     """Each of the shared stores in turn; indirectly parametrized, those that are named."""
     return _PLACES[request.param](request)

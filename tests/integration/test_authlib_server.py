@@ -10,7 +10,7 @@ import pytest
 
 from requests_tokenrefresh import LoginRequiredError, RefreshTokenGrant, Token, TokenSource
 from tests.support.authlib_app import AuthlibServer, Client
-from tests.support.drives import THREADS, Renewals, drive_rounds, drive_until
+from tests.support.drives import EACH, ROUNDS, THREADS, Renewals, drive_rounds, drive_until
 from tests.support.servers import HTTPServer
 from tests.support.threads import run_together
 from tests.support.wsgi import answers_of
@@ -75,11 +75,12 @@ def test_each_forced_expiry_costs_32_threads_one_refresh(
         token=site.log_in(client),
         min_refresh_interval=0,  # a round is shorter than the default
     )
-    endings = drive_rounds(source, site.data, 5, each=4, before=expire)
-    assert endings == {200: 5 * 4 * THREADS}
-    assert [*refreshes, site.token_requests()] == [0, 1, 2, 3, 4, 5]
+    endings = drive_rounds(source, site.data, ROUNDS, before=expire)
+    assert endings == {200: ROUNDS * EACH * THREADS}
+    assert [*refreshes, site.token_requests()] == [*range(ROUNDS + 1)]
 
 
+@pytest.mark.long("servers")
 def test_32_threads_outlive_tokens_of_one_second(serve: Callable[..., Site]) -> None:
     """Though each refresh, early as it is, revokes the access token that the others still send."""
     site = serve(lifetime=1)

@@ -1,38 +1,29 @@
 """Eight processes of four threads, through one expiry after the other, under reuse detection.
 
-With the environment variable ``ALL_EXPIRIES=1`` every store goes through 200 of them, which takes a
-minute.
+In `tox -e stores` every store goes through 200 of them, which takes a minute.
 """
 
 from __future__ import annotations
 
-import os
-
-import pytest
-
 from requests_tokenrefresh import TokenStore
+from tests.support.length import at_length
 from tests.support.login_site import LoginSite
 from tests.support.workers import Workers, on_all
 
 _PROCESSES, _THREADS = 8, 4
-_MANY, _FEW = (200, 200) if os.environ.get("ALL_EXPIRIES") == "1" else (50, 10)
+_EXPIRIES = 200 if at_length("stores") else 5
 
 
-@pytest.mark.parametrize(
-    ("store_at", "expiries"),
-    [("file", _MANY), ("redis", _FEW), ("sqlite", _FEW), ("postgresql", _FEW)],
-    indirect=["store_at"],
-)
 def test_each_expiry_costs_eight_processes_one_refresh(
-    workers: Workers, site: LoginSite, store: TokenStore, expiries: int
+    workers: Workers, site: LoginSite, store: TokenStore
 ) -> None:
     eight = workers.start(_PROCESSES)
-    for expiry in range(1, expiries + 1):
+    for expiry in range(1, _EXPIRIES + 1):
         site.expire_tokens()
         endings = on_all(eight, lambda worker: worker.start_get(threads=_THREADS))
         assert endings == {"200": _PROCESSES * _THREADS}
         assert (site.token_requests, site.refreshes, site.reuses) == (expiry, expiry, 0)
-    assert site.generation(store.load()) == expiries
+    assert site.generation(store.load()) == _EXPIRIES
 
 
 def test_an_early_refresh_in_one_process_is_one_for_all(

@@ -17,6 +17,7 @@ _PROCESSES, _THREADS = 8, 4
 _EXPIRIES = 8
 
 
+@pytest.mark.long("stores")
 @pytest.mark.parametrize("store_at", ["file", "redis"], indirect=True)
 def test_workers_killed_at_random_cost_the_others_nothing(
     workers: Workers, site: LoginSite, store: TokenStore

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 import pytest
 
 from requests_tokenrefresh import TokenStore
+from tests.support.length import long
 from tests.support.login_site import LoginSite
 from tests.support.threads import wait_until
 from tests.support.valkey_server import ValkeyServer
@@ -15,7 +16,9 @@ from tests.support.workers import Worker, Workers, on_all
 
 
 @pytest.mark.parametrize("point", ["before the token request", "after the reply"])
-@pytest.mark.parametrize("store_at", ["file", "sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "store_at", ["file", *long("stores", "sqlite", "postgresql")], indirect=True
+)
 def test_a_stopped_process_keeps_a_lock_without_lease_and_the_login_survives(
     workers: Workers, site: LoginSite, store: TokenStore, point: Point
 ) -> None:
@@ -138,7 +141,9 @@ def test_a_leader_who_lost_its_lease_and_got_no_answer_goes_on_with_the_others_t
     assert site.generation(store.load()) == 1
 
 
-@pytest.mark.parametrize("store_at", ["file", "sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "store_at", ["file", *long("stores", "sqlite", "postgresql")], indirect=True
+)
 def test_who_waited_in_vain_for_the_lock_goes_on_with_what_has_been_saved_meanwhile(
     workers: Workers, site: LoginSite, store: TokenStore
 ) -> None:

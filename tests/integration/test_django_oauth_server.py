@@ -19,7 +19,7 @@ from requests_tokenrefresh import (
     TokenSource,
 )
 from tests.support.django_sites.oauth_toolkit import Client, DjangoOAuthServer
-from tests.support.drives import THREADS, Renewals, drive_rounds, drive_until
+from tests.support.drives import EACH, ROUNDS, THREADS, Renewals, drive_rounds, drive_until
 from tests.support.servers import HTTPServer, Received, Reply
 from tests.support.wsgi import answers_of
 
@@ -100,11 +100,12 @@ def test_each_forced_expiry_costs_32_threads_one_refresh(serve: Callable[..., Si
         token=site.log_in(CONFIDENTIAL),
         min_refresh_interval=0,  # a round is shorter than the default
     )
-    endings = drive_rounds(source, site.data, 3, each=2, before=expire)
-    assert endings == {200: 3 * 2 * THREADS}
-    assert [*refreshes, site.token_requests()] == [0, 1, 2, 3]
+    endings = drive_rounds(source, site.data, ROUNDS, before=expire)
+    assert endings == {200: ROUNDS * EACH * THREADS}
+    assert [*refreshes, site.token_requests()] == [*range(ROUNDS + 1)]
 
 
+@pytest.mark.long("servers")
 def test_32_threads_outlive_tokens_of_three_seconds(serve: Callable[..., Site]) -> None:
     """Though each refresh, early as it is, deletes the access token that the others still send."""
     site = serve(lifetime=3)

@@ -20,6 +20,7 @@ import pytest
 
 from requests_tokenrefresh import FileTokenStore, StoreUnavailableError, Token, TokenSource
 from tests.support.logins import ORIGIN, Clock, Refresher, make_source
+from tests.support.new_processes import new_processes
 from tests.support.token_files import NEW, OLD, is_busy, names
 
 NOBODY = 65534
@@ -33,10 +34,10 @@ def path(tmp_path: Path) -> Path:
 
 
 class Child:
-    """A new process that runs *work*, with a pipe to it."""
+    """A new process, or a fork, that runs *work*, with a pipe to it."""
 
     def __init__(self, how: str, work: Callable[..., None], *arguments: object) -> None:
-        context = multiprocessing.get_context(how)
+        context = new_processes() if how == "new" else multiprocessing.get_context(how)
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=work, args=(theirs, *arguments), daemon=True)
         self._process.start()
@@ -60,7 +61,7 @@ class Child:
 
 
 @contextmanager
-def child(work: Callable[..., None], *arguments: object, how: str = "spawn") -> Iterator[Child]:
+def child(work: Callable[..., None], *arguments: object, how: str = "new") -> Iterator[Child]:
     process = Child(how, work, *arguments)
     try:
         yield process
@@ -191,7 +192,7 @@ def refresh(pipe: Connection, source: TokenSource) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["spawn", pytest.param("fork", marks=pytest.mark.skipif(CANNOT_FORK, reason="no fork"))]
+    "how", ["new", pytest.param("fork", marks=pytest.mark.skipif(CANNOT_FORK, reason="no fork"))]
 )
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_what_a_child_refreshes_its_parent_adopts(path, how):

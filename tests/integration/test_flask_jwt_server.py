@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from requests_tokenrefresh import JSONRefresh, LoginRequiredError, Token, TokenSource
-from tests.support.drives import THREADS, Renewals, drive_rounds, drive_until
+from tests.support.drives import EACH, ROUNDS, THREADS, Renewals, drive_rounds, drive_until
 from tests.support.flask_jwt_app import FlaskJWTServer
 from tests.support.servers import HTTPServer
 from tests.support.threads import run_together
@@ -66,11 +66,12 @@ def test_each_forced_expiry_costs_32_threads_one_refresh(serve: Callable[..., Si
         token=site.log_in(),
         min_refresh_interval=0,  # a round is shorter than the default
     )
-    endings = drive_rounds(source, site.data, 5, each=4, before=expire)
-    assert endings == {200: 5 * 4 * THREADS}
-    assert [*refreshes, site.refresh_requests()] == [0, 1, 2, 3, 4, 5]
+    endings = drive_rounds(source, site.data, ROUNDS, before=expire)
+    assert endings == {200: ROUNDS * EACH * THREADS}
+    assert [*refreshes, site.refresh_requests()] == [*range(ROUNDS + 1)]
 
 
+@pytest.mark.long("servers")
 def test_32_threads_outlive_tokens_of_three_seconds(serve: Callable[..., Site]) -> None:
     """Or of hardly more than two: `exp` is in whole seconds, cut off."""
     site = serve(lifetime=3)

@@ -43,6 +43,7 @@ def test_eight_processes_ask_once_in_each_pause(workers: Workers, site: LoginSit
     assert (site.token_requests, site.refreshes, site.reuses) == (3, 1, 0)
 
 
+@pytest.mark.long("stores")
 @pytest.mark.parametrize("store_at", ["file"], indirect=True)
 def test_eight_processes_in_real_time_ask_no_more_often_than_they_were_told(
     workers: Workers, site: LoginSite

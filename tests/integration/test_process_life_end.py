@@ -8,6 +8,7 @@ import pytest
 
 from requests_tokenrefresh import FileTokenStore
 from tests.support.example_com import ExampleCom
+from tests.support.length import long
 from tests.support.scripts import Script, run
 
 SESSION = """
@@ -51,11 +52,8 @@ for _ in range(3):
 
 @pytest.mark.parametrize(
     "last_lines",
-    [
-        pytest.param(IN_AN_EXECUTOR, id="in an executor"),
-        pytest.param(IN_THREADS, id="in threads"),
-        pytest.param(AT_EXIT, id="atexit"),
-    ],
+    [IN_AN_EXECUTOR, AT_EXIT, *long("process-life", IN_THREADS)],
+    ids=["in an executor", "atexit", "in threads"],
 )
 def test_an_expiry_after_the_last_line_of_a_program_is_refreshed_and_saved(
     example_com: ExampleCom, tmp_path: Path, last_lines: str
@@ -116,7 +114,7 @@ def test_a_refresh_on_a_daemon_thread_ends_with_the_program_and_leaves_the_turn_
     with Script(SESSION + UNDER_WAY % True, example_com.url, tmp_path / "token.json") as script:
         assert gate.arrived.wait(10)
         script.tell()
-        ended = script.end(5)
+        ended = script.end(8)
     assert (ended.status, ended.noise, ended.said) == (0, "", ["the last line has passed"])
     gate.forget()
     assert stored(tmp_path) == "access-0"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.example_com import ExampleCom
-from tests.support.scripts import Script, run
+from tests.support.length import long
+from tests.support.scripts import Script
 
 CALLERS = 10
 
@@ -40,7 +41,9 @@ def join(greenlets):
         greenlet.wait()
 """
 
-GREEN = pytest.mark.parametrize("patched", [GEVENT, EVENTLET], ids=["gevent", "eventlet"])
+GREEN = pytest.mark.parametrize(
+    "patched", [GEVENT, *long("process-life", EVENTLET)], ids=["gevent", "eventlet"]
+)
 
 SESSION = """
 import os, sys
@@ -108,11 +111,15 @@ def test_ten_greenlets_meet_one_expiry_and_refresh_once_while_others_go_on(
 @pytest.mark.parametrize(
     ("patched", "error"),
     [
-        pytest.param(GEVENT, "Timeout", id="gevent.Timeout"),
-        pytest.param(GEVENT, "GreenletExit", id="gevent.GreenletExit"),
-        pytest.param(GEVENT, "KeyboardInterrupt", id="gevent, KeyboardInterrupt"),
-        pytest.param(EVENTLET, "Timeout", id="eventlet.Timeout"),
+        (GEVENT, "Timeout"),
+        *long(
+            "process-life",
+            (GEVENT, "GreenletExit"),
+            (GEVENT, "KeyboardInterrupt"),
+            (EVENTLET, "Timeout"),
+        ),
     ],
+    ids=["gevent.Timeout", "gevent.GreenletExit", "gevent, KeyboardInterrupt", "eventlet.Timeout"],
 )
 def test_when_the_leading_greenlet_is_interrupted_another_takes_over(
     example_com: ExampleCom, tmp_path: Path, patched: str, error: str
@@ -155,11 +162,18 @@ def test_a_waiting_greenlet_that_is_interrupted_leaves_and_strands_nobody(
 
 
 TIMED_OUT = """
+timeout = Timeout(None)  # which rises by hand
+
 def hurried():
-    with Timeout(0.2):
+    with timeout:
         get("the first")
 
-join([spawn(hurried)])
+first = spawn(hurried)
+wait_until_refreshing(tokens)
+say("it waits")
+told()
+interrupt(first, timeout)
+join([first])
 get("the next")
 """
 
@@ -173,8 +187,12 @@ def test_after_a_timeout_of_the_only_caller_the_next_one_refreshes(
     dead = example_com.given
     gate = example_com.hold()
     program = patched + SESSION + TIMED_OUT
-    ended = run(program, example_com.url, tmp_path / "token.json", 1)
-    gate.forget()
+    with Script(program, example_com.url, tmp_path / "token.json", 1) as script:
+        assert script.hear() == "it waits"
+        assert gate.arrived.wait(10)
+        (tmp_path / "token.json.told").touch()
+        ended = script.end()
+        gate.forget()
     assert (ended.status, ended.noise) == (0, "")
     assert ended.said == ["the first Timeout", "the next 200"]
     assert (example_com.token_requests, example_com.given) == (2, dead + 1)

@@ -20,6 +20,7 @@ from requests_tokenrefresh import (
     mount,
 )
 from tests.support.example_com import ExampleCom
+from tests.support.length import long
 from tests.support.sessions import open_session, open_source, status
 from tests.support.threads import start_together
 
@@ -77,7 +78,7 @@ def by_pool(session: requests.Session, url: str) -> list[int]:
 
 # The others are seen to do it in the programs of docs/processes.md.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed")
-@pytest.mark.parametrize("library", [by_distributed, by_pool])
+@pytest.mark.parametrize("library", [by_pool, *long("process-life", by_distributed)])
 def test_workers_that_unpickle_a_session_meet_one_expiry_and_refresh_once(
     example_com: ExampleCom, tmp_path: Path, library: Library
 ) -> None:
@@ -97,10 +98,13 @@ def test_workers_that_unpickle_a_session_meet_one_expiry_and_refresh_once(
 @pytest.mark.parametrize(
     ("library", "error", "where"),
     [
-        (by_joblib, pickle.PicklingError, "cause"),
-        (by_dask, TypeError, "message"),
         (by_executor, TypeError, "message"),
         (by_pool, TypeError, "message"),
+        *long(
+            "process-life",
+            (by_joblib, pickle.PicklingError, "cause"),
+            (by_dask, TypeError, "message"),
+        ),
     ],
 )
 def test_a_session_with_a_login_in_memory_is_refused_with_the_remedy(
@@ -116,7 +120,10 @@ def test_a_session_with_a_login_in_memory_is_refused_with_the_remedy(
     assert example_com.requests == []
 
 
-@pytest.mark.parametrize("pickler", ["pickle", "cloudpickle", "distributed.protocol.pickle"])
+@pytest.mark.parametrize(
+    "pickler",
+    ["pickle", "cloudpickle", *long("process-life", "distributed.protocol.pickle")],
+)
 def test_no_token_is_in_what_is_pickled(
     example_com: ExampleCom, tmp_path: Path, pickler: str
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.example_com import ExampleCom
+from tests.support.length import long
 from tests.support.scripts import Script
 
 pytestmark = pytest.mark.skipif(
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 OTHERS = 3
-QUICK = 5.0  # seconds; whoever waits for the answer that the gate holds waits for ten and more
+QUICK = 8.0  # seconds; whoever waits for the answer that the gate holds waits for ten and more
 
 PROGRAM = """
 import signal, sys, threading
@@ -56,10 +57,15 @@ if not main_leads:
     wait_until_refreshing(tokens)
 """
 
-ENDING = [("SIGINT", "KeyboardInterrupt"), ("SIGTERM", "SystemExit")]
+ENDING = [
+    ("SIGINT", "KeyboardInterrupt"),
+    *long("process-life", ("SIGTERM", "SystemExit")),
+]
 
 
-@pytest.mark.parametrize(("number", "raised"), [*ENDING, ("SIGALRM", "TimeoutError")])
+@pytest.mark.parametrize(
+    ("number", "raised"), [*ENDING, *long("process-life", ("SIGALRM", "TimeoutError"))]
+)
 def test_a_signal_to_a_waiting_main_thread_ends_its_wait_and_nobody_elses(
     example_com: ExampleCom, tmp_path: Path, number: str, raised: str
 ) -> None:
@@ -121,7 +127,7 @@ def test_an_ordinary_exception_of_a_handler_in_the_leader_is_a_failure_of_the_re
 
 @pytest.mark.parametrize(
     ("number", "status", "last_line"),
-    [("SIGINT", -signal.SIGINT, ["KeyboardInterrupt"]), ("SIGTERM", 7, [])],
+    [("SIGTERM", 7, []), *long("process-life", ("SIGINT", -signal.SIGINT, ["KeyboardInterrupt"]))],
 )
 def test_a_signal_that_ends_a_program_during_a_refresh_ends_it_at_once(
     example_com: ExampleCom, tmp_path: Path, number: str, status: int, last_line: list[str]

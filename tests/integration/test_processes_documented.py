@@ -14,6 +14,7 @@ import pytest
 from tests.support.documented_programs import PATIENCE, Gunicorn, get_by_every_thread, log_in
 from tests.support.documents import save_scripts
 from tests.support.example_com import HOSTS, ExampleCom
+from tests.support.length import long
 
 PAGE = Path(__file__).parents[2] / "docs" / "processes.md"
 
@@ -29,7 +30,9 @@ def home(example_com: ExampleCom, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["joblib", "dask", "executor", "gevent", "eventlet"])
+@pytest.mark.parametrize(
+    "name", ["executor", "gevent", *long("process-life", "joblib", "dask", "eventlet")]
+)
 def test_both_fetches_meet_one_expiry_and_one_refresh_serves_them(
     example_com: ExampleCom, home: Path, name: str
 ) -> None:
@@ -50,7 +53,10 @@ def test_both_fetches_meet_one_expiry_and_one_refresh_serves_them(
 
 @pytest.mark.parametrize(
     ("number", "status", "last_words"),
-    [(signal.SIGINT, 0, ("good-bye\n", "")), (signal.SIGTERM, 1, ("", "told to end\n"))],
+    [
+        (signal.SIGINT, 0, ("good-bye\n", "")),
+        *long("process-life", (signal.SIGTERM, 1, ("", "told to end\n"))),
+    ],
 )
 def test_the_loop_ends_at_a_signal(
     home: Path, number: signal.Signals, status: int, last_words: tuple[str, str]

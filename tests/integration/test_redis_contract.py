@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from requests_tokenrefresh import RedisTokenStore
-from requests_tokenrefresh.testing import TokenStoreContract
+from tests.support.quick_contract import QuickContract
 from tests.support.valkey_server import ValkeyServer
 
 LEASE = 0.6  # its renewals may be late by twice 0.2 s on a busy machine
@@ -18,7 +18,7 @@ def durable_valkey() -> Iterator[ValkeyServer]:
         yield server
 
 
-class TestRedisTokenStore(TokenStoreContract):
+class TestRedisTokenStore(QuickContract):
     lock_is_free_within = LEASE + 0.2
 
     @pytest.fixture

@@ -441,7 +441,7 @@ def test_a_lease_that_ran_out_is_taken_up_again(valkey):
 
 
 def test_a_login_from_outside_does_not_end_the_lease(store, valkey):
-    short = RedisTokenStore(valkey.url, key="reports", lease=0.1)
+    short = RedisTokenStore(valkey.url, key="reports", lease=0.6)
     with short.lock(0):
         store.save(NEW)
         calls = Calls(valkey)

@@ -210,7 +210,7 @@ def test_a_request_that_has_sent_nothing_waits_for_three_replays_at_most(
 
 def test_each_replay_has_its_own_time(pages: PageSite) -> None:
     """An opinion that takes longer than `trial_timeout` holds nobody up beyond it."""
-    with Program(pages, trial_timeout=0.2, monotonic=time.monotonic).log_in() as program:
+    with Program(pages, trial_timeout=1.0, monotonic=time.monotonic).log_in() as program:
         pages.expire()
         pages.closed.add("/leader")
         flight = HeldFlight(program, holders=["GET /slow"], newcomers=3)

@@ -8,18 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from requests_tokenrefresh import SQLTokenStore
-from requests_tokenrefresh.testing import TokenStoreContract
 from tests.support.postgres_server import PostgresServer
+from tests.support.quick_contract import QuickContract
 from tests.support.sql_logins import LOGINS, connected
 
 
-@pytest.fixture(scope="module")
-def fast_postgres() -> Iterator[PostgresServer]:
-    with PostgresServer(durable=False) as server:
-        yield server
-
-
-class SQLContract(TokenStoreContract):
+class SQLContract(QuickContract):
     lock_is_free_within = 0.5  # at once, but processor time has to be had
 
     @pytest.fixture
@@ -49,15 +43,15 @@ class TestSQLite(SQLContract):
 
 class TestPostgreSQL(SQLContract):
     @pytest.fixture
-    def url(self, fast_postgres: PostgresServer) -> str:
-        fast_postgres.clear()
-        return fast_postgres.url
+    def url(self, postgres: str) -> str:
+        return postgres
 
     @pytest.fixture
-    def outage(self, fast_postgres: PostgresServer) -> AbstractContextManager[object]:
-        return stopped(fast_postgres)
+    def outage(self, shared_postgres: PostgresServer) -> AbstractContextManager[object]:
+        return stopped(shared_postgres)
 
 
+@pytest.mark.long("stores")
 class TestMariaDB(SQLContract):
     @pytest.fixture
     def url(self, mariadb: str) -> str:

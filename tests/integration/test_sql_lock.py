@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -20,6 +19,7 @@ from requests_tokenrefresh import (
     Token,
     TokenStoreError,
 )
+from tests.support.new_processes import new_processes
 from tests.support.sql_logins import (
     close_connection,
     commit_and_lose_connection,
@@ -400,7 +400,7 @@ def test_a_lock_that_is_not_where_it_was_taken_is_logged(store, engine, caplog):
 
 def spawned(work: Callable[..., None], *arguments: object) -> Iterator[object]:
     """Yield what *work* sends, in a new process, which has no threads."""
-    new = multiprocessing.get_context("spawn")
+    new = new_processes()
     ours, theirs = new.Pipe(duplex=False)
     process = new.Process(target=work, args=(theirs, *arguments), daemon=True)
     process.start()

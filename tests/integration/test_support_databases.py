@@ -23,6 +23,8 @@ from tests.support.threads import wait_until
 from tests.support.tls_front import tls_front
 from tests.support.valkey_server import ValkeySentinel, ValkeyServer
 
+pytestmark = pytest.mark.long("stores")
+
 NO_RETRY = Retry(NoBackoff(), 0)
 
 

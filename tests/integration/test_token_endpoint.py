@@ -45,7 +45,8 @@ BODY = b'{"access_token": "new-access-token"}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 ANSWER = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 
-DEADLINE = 0.2  # seconds
+DEADLINE = 0.4  # seconds, in which a busy machine connects
+NOT_IN_TIME = f"no complete answer within {DEADLINE} s"
 LONG_PAST_IT = 10.0
 
 
@@ -151,7 +152,7 @@ def test_a_server_that_is_slow_for_ever_is_cut_at_the_deadline(raw_server, misbe
     error = failure(grant(server, deadline=DEADLINE))
     assert str(error) == (
         f"the exchange with the token endpoint {server.url}/token failed "
-        "(Timeout: no complete answer within 0.2 s); try again later"
+        f"(Timeout: {NOT_IN_TIME}); try again later"
     )
     assert isinstance(error.__cause__, requests.Timeout)
     assert hung_up.wait(LONG_PAST_IT)
@@ -169,7 +170,7 @@ def test_a_server_that_hurries_for_ever_is_cut_at_the_deadline(raw_server):
         connection.sendall(ANSWER)
 
     server = raw_server(script)
-    assert "no complete answer within 0.2 s" in str(failure(grant(server, deadline=DEADLINE)))
+    assert NOT_IN_TIME in str(failure(grant(server, deadline=DEADLINE)))
     wait_until(lambda: not exchanges(), timeout=LONG_PAST_IT / 2)
 
 
@@ -183,7 +184,7 @@ def test_a_name_that_resolves_after_the_deadline_is_sent_nothing(http_server, mo
         return resolve(*args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow_resolver)
-    assert "no complete answer within 0.2 s" in str(failure(grant(server, deadline=DEADLINE)))
+    assert NOT_IN_TIME in str(failure(grant(server, deadline=DEADLINE)))
     assert len(exchanges()) == 1
     resolver.set()
     wait_until(lambda: not exchanges())
@@ -307,7 +308,7 @@ def test_both_attempts_share_the_deadline(raw_server):
     scripts = [resets, is_slow]
     server = raw_server(lambda connection: scripts.pop(0)(connection))
     started = time.monotonic()
-    assert "no complete answer within 0.2 s" in str(failure(grant(server, deadline=DEADLINE)))
+    assert NOT_IN_TIME in str(failure(grant(server, deadline=DEADLINE)))
     assert time.monotonic() - started < LONG_PAST_IT / 2
     gate.set()
     assert server.accepted == 2
@@ -566,7 +567,7 @@ def test_a_proxy_that_is_slow_for_ever_is_cut_at_the_deadline(raw_server, enviro
 
     environment.setenv("https_proxy", raw_server(script).url)
     refresher = RefreshTokenGrant("https://auth.example.test/token", deadline=DEADLINE)
-    assert "no complete answer within 0.2 s" in str(failure(refresher))
+    assert NOT_IN_TIME in str(failure(refresher))
     assert hung_up.wait(LONG_PAST_IT)
 
 
@@ -684,7 +685,7 @@ def test_a_tls_server_that_is_slow_for_ever_is_cut_at_the_deadline(
             hung_up.set()
 
     refresher = RefreshTokenGrant(tls_server(script), verify=certificate[0], deadline=DEADLINE)
-    assert "no complete answer within 0.2 s" in str(failure(refresher))
+    assert NOT_IN_TIME in str(failure(refresher))
     assert hung_up.wait(LONG_PAST_IT)
 
 

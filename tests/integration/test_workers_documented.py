@@ -125,6 +125,7 @@ def shell(folder: Path, module: str) -> Iterator[Callable[[str], object]]:
         yield lambda line: process.stdin.write(f"{line}\n".encode())
 
 
+@pytest.mark.long("process-life")
 def test_a_celery_task_is_tried_again_if_refreshing_fails_and_not_if_the_login_is_over(
     site: ExampleCom, addresses_and_redis: dict[str, str]
 ) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+
+from tests.support.length import at_length, few
 
 from .explorer import ScheduleError, explore
 from .scheduler import Condition, Lock, RLock, Scheduler, Touch
@@ -98,7 +100,7 @@ def all_outcomes(program: list[list[tuple[str, int]]], passes: float | None) -> 
     while left:
         chosen = left.pop()
         runs += 1
-        assume(runs < 3000)
+        assume(runs < (3000 if at_length("interleavings") else 300))
         scheduler = Scheduler()
         tell = begin_program(scheduler, program, passes)
         step = 0
@@ -114,7 +116,7 @@ def all_outcomes(program: list[list[tuple[str, int]]], passes: float | None) -> 
     return outcomes
 
 
-@settings(max_examples=6, derandomize=True)
+@few(6, "interleavings")
 @given(program=PROGRAMS, passes=st.sampled_from([None, 10.0]))
 def test_every_outcome_is_found(program: list[list[tuple[str, int]]], passes: float | None) -> None:
     found: set[Outcome] = set()

@@ -1,20 +1,21 @@
 """Every interleaving that matters: what may come of each scenario, and what does.
 
-A run of all tests explores a part of them, which is all for many scenarios with two tasks. With the
-environment variable ``ALL_SCHEDULES`` nothing is left out where `MOST` are enough; of the others
-there are `MORE`, begun anywhere.
+A run of all tests explores a few of them, which is all for some scenarios with two tasks. In
+`tox -e interleavings` nothing is left out where `MOST` are enough; of the others there are `MORE`,
+begun anywhere.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
-import os
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from tests.support.length import at_length
 
 from .explorer import Explored, ScheduleError, explore
 from .planted_bugs import BUGS
@@ -23,12 +24,12 @@ from .scenarios import SCENARIOS
 from .scheduler import Scheduler
 from .watched_source import load_source
 
-ALL = "ALL_SCHEDULES" in os.environ
-MOST = 150_000 if ALL else 80
-MOST_A_PLACE = 10_000 if ALL else 16
-MOST_FOR_A_BUG, MOST_A_PLACE_FOR_A_BUG = 2_000, 100
+ALL = at_length("interleavings")
+MOST = 150_000 if ALL else 8
+MOST_A_PLACE = 10_000 if ALL else 2
+MOST_FOR_A_BUG, MOST_A_PLACE_FOR_A_BUG = 100, 100
 # Where these are not all, so many more, in as many places.
-MORE, PLACES = (100_000, 1_000) if ALL else (24, 8)
+MORE, PLACES = (100_000, 1_000) if ALL else (4, 2)
 SOURCE = load_source()
 
 

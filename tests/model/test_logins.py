@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.model.machine import LoginMachine, ProcessesMachine
-from tests.support.examples import few
+from tests.support.length import few
 
 TestOneProcess = LoginMachine.TestCase
-TestOneProcess.settings = few(100, stateful_step_count=40)
+TestOneProcess.settings = few(20, "model", stateful_step_count=40)
 
 TestTwoProcesses = ProcessesMachine.TestCase
-TestTwoProcesses.settings = few(60, stateful_step_count=40)
+TestTwoProcesses.settings = few(12, "model", stateful_step_count=40)

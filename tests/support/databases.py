@@ -27,14 +27,14 @@ def shared_valkey() -> Iterator[ValkeyServer]:
 @pytest.fixture(scope="session")
 def shared_postgres() -> Iterator[PostgresServer]:
     """The server behind `postgres`; use that."""
-    with PostgresServer() as server:
+    with PostgresServer(durable=False) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def shared_mariadb() -> Iterator[MariaDBServer]:
     """The server behind `mariadb`; use that."""
-    with MariaDBServer() as server:
+    with MariaDBServer(durable=False) as server:
         yield server
 
 

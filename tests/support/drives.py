@@ -10,16 +10,19 @@ from collections.abc import Callable
 import requests
 
 from requests_tokenrefresh import Token, TokenRefreshAdapter, TokenSource
+from tests.support.length import at_length
 from tests.support.threads import run_together
 
 THREADS = 32
+ROUNDS, EACH = (5, 4) if at_length("servers") else (2, 1)
+"""How many expiries in a row, and how many requests each thread makes between two."""
 
 Endings = Counter[int | str]
 """How many requests ended how: with a status, or with the name of an exception."""
 
 
 def drive_rounds(
-    source: TokenSource, url: str, rounds: int, *, each: int, before: Callable[[], None]
+    source: TokenSource, url: str, rounds: int, *, each: int = EACH, before: Callable[[], None]
 ) -> Endings:
     """GET *url* from all threads, *each* times a round; return how the requests ended.
 

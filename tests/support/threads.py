@@ -21,7 +21,7 @@ __all__ = ["Callers", "Outcome", "fail_with_stacks", "run_together", "start_toge
 _POLL = 0.001
 
 
-def wait_until(predicate: Callable[[], object], timeout: float = 5.0) -> None:
+def wait_until(predicate: Callable[[], object], timeout: float = 10.0) -> None:
     """Return as soon as *predicate* holds: for a state that can be seen, and has no event.
 
     Args:

@@ -1,14 +1,12 @@
 """Child processes that share one login, driven by pipes: held at a point, stopped, killed.
 
-They fork from a server process that has everything imported and no threads, so that one more
-takes milliseconds.
+One more of them takes milliseconds.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import multiprocessing
 import os
 import signal
 import threading
@@ -18,15 +16,8 @@ from typing import Any
 
 from requests_tokenrefresh import Token
 from tests.support.login_site import CLIENT, LoginSite
+from tests.support.new_processes import new_processes
 from tests.support.worker import Endings, Plan, Point, Report, StoreAt, run
-
-# What SQLAlchemy imports at the first use would else be imported by each of them.
-_PRELOADED = [
-    run.__module__,
-    "sqlalchemy.dialects.postgresql.psycopg",
-    "sqlalchemy.dialects.sqlite",
-    "psycopg",
-]
 
 _PATIENCE = 30.0  # seconds for any one answer; then the test fails
 
@@ -42,8 +33,7 @@ class Worker:
     """
 
     def __init__(self, plan: Plan) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(_PRELOADED)
+        context = new_processes()
         self._port, port = context.Pipe()
         self._process = context.Process(target=run, args=(port, plan), daemon=True)
         self._process.start()

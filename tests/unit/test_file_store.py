@@ -11,10 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from requests_tokenrefresh import FileTokenStore, StoreContentError, Token, TokenStoreError
+from tests.support.length import few
 from tests.support.token_files import NEW, OLD, names, on_the_token, put, refusal
 
 FIELDS = {"access_token", "refresh_token", "token_type", "expires_in", "expires_at", "issued_at"}
@@ -211,7 +212,7 @@ almost_replies = st.fixed_dictionaries(
 contents = st.binary() | (json_values | almost_replies).map(json.dumps).map(str.encode)
 
 
-@settings(max_examples=100, deadline=None)
+@few(100)
 @given(contents)
 def test_any_content_is_a_token_or_an_error_and_stays(scratch, content):
     put(scratch, content)
@@ -232,7 +233,7 @@ tokens = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@few(50)
 @given(tokens)
 def test_any_token_comes_back_as_it_was(scratch, token):
     scratch.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from urllib3.util import parse_url
 
 from requests_tokenrefresh._errors import InsecureTransportError
 from requests_tokenrefresh._origins import Origins, require_secure
-from tests.support.examples import few
+from tests.support.length import few
 from tests.support.urls import URLS, destinations
 
 API = Origins(["https://api.example.com"])

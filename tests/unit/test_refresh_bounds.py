@@ -34,11 +34,11 @@ def most_in(seconds: float, calls: list[float]) -> int:
 def test_one_page_that_is_polled_for_an_hour_costs_twenty_refreshes_at_most(healthy: bool) -> None:
     """The pauses double from a second to five minutes."""
     issuer, traffic = program()
-    for number in range(36_000):
+    for _ in range(7200):
         assert traffic.status("/forbidden") == 401
-        if healthy and number % 5 == 0:
+        if healthy:
             assert traffic.status("/ok") == 200
-        issuer.clock.advance(POLL)
+        issuer.clock.advance(0.5)
     assert 10 <= len(issuer.calls) <= 20
     assert 300 <= issuer.calls[-1] - issuer.calls[-2] <= 301
     assert most_in(30, issuer.calls) <= 5

@@ -17,13 +17,14 @@ import pytest
 import requests
 import responses
 import urllib3
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from requests.auth import AuthBase
 
 from requests_tokenrefresh._errors import LoginRequiredError, RefreshFailedError
 from requests_tokenrefresh._token import Token
 from requests_tokenrefresh.refreshers import ClientCredentialsGrant, JSONRefresh, RefreshTokenGrant
+from tests.support.length import few
 
 URL = "https://auth.example.com/oauth/token"
 REFRESH_TOKEN = "rt-5f2d9c1b7a3e"
@@ -233,7 +234,7 @@ def test_an_answer_need_not_say_when_to_try_again(endpoint):
     assert failure().retry_after is None
 
 
-@settings(max_examples=60, deadline=None)
+@few(60)
 @given(header=st.text(st.characters(min_codepoint=32, max_codepoint=126)) | st.dates().map(str))
 def test_no_retry_after_is_an_error(header):
     with responses.RequestsMock() as mock:
@@ -536,7 +537,7 @@ REFRESHERS = {
 
 
 @pytest.mark.parametrize("refresher", REFRESHERS.values(), ids=REFRESHERS)
-@settings(max_examples=50, deadline=None)
+@few(50)
 @given(status=st.sampled_from([200, 204, 302, 400, 401, 429, 500]), body=bodies)
 def test_anything_ends_in_a_token_or_in_one_of_two_errors(refresher, status, body):
     with responses.RequestsMock() as mock:

@@ -27,7 +27,7 @@ from requests_tokenrefresh import (
 )
 from requests_tokenrefresh.refreshers._dialects import DIALECTS, Dialect, says
 from requests_tokenrefresh.refreshers._said import said_in
-from tests.support.examples import few
+from tests.support.length import few
 from tests.support.logins import START, Refresher, make_source
 
 URL = "https://auth.example.com/oauth/token"
@@ -710,7 +710,7 @@ SENT = {
 
 
 @pytest.mark.parametrize("refresher", REFRESHERS)
-@few(80, deadline=None)
+@few(80)
 @given(body=bodies, status=st.sampled_from([200, 400, 401, 403, 429, 500]))
 def test_nothing_that_was_sent_is_quoted(refresher: str, body: Any, status: int) -> None:
     error: Any = outcome(REFRESHERS[refresher], (status, JSON, body))

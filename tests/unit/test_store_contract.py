@@ -13,8 +13,10 @@ import pytest
 from requests_tokenrefresh import FileTokenStore, KeyringTokenStore, MemoryTokenStore
 from requests_tokenrefresh.testing import TokenStoreContract
 from tests.support.file_keyring import use_file_keyring
+from tests.support.quick_contract import QuickContract, without
 
 
+@without("checking", "corrupt", "other_process", "outage", "pausing")
 class TestMemoryTokenStore(TokenStoreContract):
     lock_is_free_within = 0.1
 
@@ -23,7 +25,7 @@ class TestMemoryTokenStore(TokenStoreContract):
         return MemoryTokenStore()
 
 
-class TestFileTokenStore(TokenStoreContract):
+class TestFileTokenStore(QuickContract):
     lock_is_free_within = 0.1
 
     @pytest.fixture
@@ -44,6 +46,7 @@ class TestFileTokenStore(TokenStoreContract):
         return a_file_for_a_folder(store.path.parent)
 
 
+@without("checking")
 class TestKeyringTokenStore(TokenStoreContract):
     lock_is_free_within = 0.1
 

@@ -103,11 +103,13 @@ def test_a_request_that_breaks_off_is_not_recorded(http_server, rest):
 def test_small_answers_meet_no_delayed_acknowledgement(http_server):
     server = http_server(echo)
     with requests.Session() as session:
-        session.post(server.url, data=b"x")
-        start = time.monotonic()
-        for _ in range(100):
+        taken = []
+        for _ in range(40):
+            start = time.monotonic()
             session.post(server.url, data=b"x")
-    assert time.monotonic() - start < 2  # 100 stalls of 40 ms would take 4 s
+            taken.append(time.monotonic() - start)
+    # On Linux each of the later ones would take 40 ms; without, most take one.
+    assert min(taken[20:]) < 0.03
 
 
 def test_five_hundred_threads_connect_at_once(http_server):
@@ -139,7 +141,7 @@ def test_closing_is_quick_and_leaves_no_thread_with_connections_still_open():
             wait_until(lambda: server.connections == 2)
             start = time.monotonic()
             server.close()
-            assert time.monotonic() - start < 0.5  # 10 ms on an idle machine
+            assert time.monotonic() - start < 5  # 10 ms on an idle machine
     assert set(threading.enumerate()) <= before
     with pytest.raises(requests.ConnectionError):
         requests.get(server.url)

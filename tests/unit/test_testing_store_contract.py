@@ -21,6 +21,7 @@ from requests_tokenrefresh import (
 )
 from requests_tokenrefresh.testing import TokenStoreContract
 from requests_tokenrefresh.testing._processes import OtherProcess
+from tests.support.new_processes import new_processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -166,7 +167,7 @@ class OverwritesRubbish(FileTokenStore):
 
 @contextmanager
 def other_process(store: TokenStore) -> Iterator[OtherProcess]:
-    process = OtherProcess(store)
+    process = OtherProcess(store, new_processes())
     yield process
     process.end()
 

@@ -22,7 +22,7 @@ from requests_tokenrefresh import (
     Token,
     TokenRefreshAdapter,
 )
-from tests.support.examples import few
+from tests.support.length import few
 from tests.support.logins import ORIGIN, START, Clock, make_source
 
 TOKEN_URL = "https://auth.example.com/oauth/token"
@@ -334,7 +334,7 @@ names = st.sampled_from(
 
 
 @pytest.mark.parametrize("refresher", REFRESHERS)
-@few(60, deadline=None)
+@few(60)
 @given(beside=st.dictionaries(names, anything))
 def test_no_reply_with_an_access_token_is_refused_or_loses_its_refresh_token(
     refresher: str, beside: dict[str, Any]
