@@ -32,15 +32,20 @@ def long(environment: str, *parameters: object) -> list[object]:
 
 def leave_out_what_is_long(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Take those of *items* away whose environment was not asked for."""
-    left_out = [
-        item
-        for item in items
-        if not all(at_length(*mark.args) for mark in item.iter_markers("long"))
-    ]
+    left_out = [item for item in items if not all(map(at_length, _environments(item)))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
         items[:] = [item for item in items if item not in gone]
+
+
+def _environments(item: pytest.Item) -> list[str]:
+    """Return for which *item* is too long: MariaDB takes seconds to start, and few machines have
+    one."""
+    marked = [mark.args[0] for mark in item.iter_markers("long")]
+    parameters = item.nodeid.partition("[")[2]
+    needs_mariadb = "mariadb" in parameters or "mariadb" in getattr(item, "fixturenames", ())
+    return [*marked, "stores"] if needs_mariadb else marked
 
 
 def few(number: int, environment: str = "fuzzing", **options: object) -> hypothesis.settings:

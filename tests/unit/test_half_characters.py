@@ -192,5 +192,5 @@ def test_a_file_with_a_secret_that_is_no_text_is_a_message(tmp_path: Path, stdin
     name = "-" if stdin else str(tmp_path / "secret")
     result = cli_runner().invoke(command, [*GET, "--client-secret-file", name], input=b"s3cret\xff")
     assert result.exit_code == 2
-    assert "the client's secret is not UTF-8" in " ".join(result.stderr.split())
+    assert "is not UTF-8 text" in " ".join(result.stderr.split())
     assert "s3cret" not in result.stdout + result.stderr
