@@ -11,7 +11,7 @@ from .._client_record import ClientRecord, record_of
 from .._errors import RevocationFailedError
 from .._foreign import printable
 from .._token import Token
-from ..interactive._remembered import RememberedGrant
+from ..interactive import open_login
 from ..stores import FileTokenStore
 from .client_secret import client_arguments, client_auth_option, client_secret_option
 from .exits import TRY_LATER, usage_errors
@@ -34,29 +34,20 @@ def logout(store: FileTokenStore, local: bool, **client: Any) -> None:
     stored = store.load()
     record = None if stored is None else record_of(stored)
     if local or record is None or record.revocation_endpoint is None:
-        _forget(store)
+        with store.lock(LOCK_TIMEOUT):
+            store.clear()
         click.echo(_forgotten(store, stored, record))
         return
     host = urlsplit(record.revocation_endpoint).netloc
     with usage_errors():
-        grant = RememberedGrant(record, **client_arguments(**client))
-    token = _forget(store)
+        tokens = open_login(store, **client_arguments(**client))
     try:
-        if token is not None:
-            grant.revoke(token)
+        tokens.logout(revoke=True)
     except RevocationFailedError as error:
         why = "no answer" if error.status is None else error.status
         click.echo(f"Logged out here; {host} was not told ({why}): the tokens stay good.")
         click.get_current_context().exit(TRY_LATER)
     click.echo(f"Logged out; {host} has revoked the login.")
-
-
-def _forget(store: FileTokenStore) -> Token | None:
-    """Clear *store*, and return what was in it: the newest token, as nobody refreshes meanwhile."""
-    with store.lock(LOCK_TIMEOUT):
-        token = store.load()
-        store.clear()
-    return token
 
 
 def _forgotten(store: FileTokenStore, stored: Token | None, record: ClientRecord | None) -> str:
