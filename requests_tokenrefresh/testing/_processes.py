@@ -7,7 +7,6 @@ import os
 import traceback
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
-from multiprocessing.context import BaseContext
 from typing import Any, cast
 
 from .. import ChecksSaving, KeepsPause, StoredPause, Token, TokenStore
@@ -22,10 +21,11 @@ class OtherProcess:
     What it is told to do is the name of a method of `_Worker`, with its arguments.
 
     Args:
-        new: What starts it; by default, a Python of its own, with the environment of the test.
+        new: A context of `multiprocessing`; by default a Python of its own, with the environment
+            of the test.
     """
 
-    def __init__(self, store: TokenStore, new: BaseContext | None = None) -> None:
+    def __init__(self, store: TokenStore, new: Any = None) -> None:
         new = new or multiprocessing.get_context("spawn")
         self._orders, theirs = new.Pipe()
         self._process = new.Process(target=_obey, args=(store, theirs), daemon=True)
