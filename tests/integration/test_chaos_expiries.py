@@ -11,7 +11,7 @@ from tests.support.login_site import LoginSite
 from tests.support.workers import Workers, on_all
 
 _PROCESSES, _THREADS = 8, 4
-_EXPIRIES = 200 if at_length("stores") else 5
+_EXPIRIES = 200 if at_length("stores") else 3
 
 
 def test_each_expiry_costs_eight_processes_one_refresh(

@@ -9,7 +9,7 @@ from tests.support.login_site import LoginSite, rotate
 from tests.support.workers import Workers, on_all
 
 _PROCESSES, _THREADS = 8, 4
-_EACH = 5
+_EACH = 2
 
 
 def test_what_a_stranger_has_rotated_is_adopted_by_all(

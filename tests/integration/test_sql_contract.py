@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from requests_tokenrefresh import SQLTokenStore
+from tests.support.length import at_length
 from tests.support.postgres_server import PostgresServer
 from tests.support.quick_contract import QuickContract
 from tests.support.sql_logins import LOGINS, connected
@@ -47,8 +48,10 @@ class TestPostgreSQL(SQLContract):
         return postgres
 
     @pytest.fixture
-    def outage(self, shared_postgres: PostgresServer) -> AbstractContextManager[object]:
-        return stopped(shared_postgres)
+    def outage(
+        self, postgres: str, shared_postgres: PostgresServer
+    ) -> AbstractContextManager[object]:
+        return stopped(shared_postgres) if at_length("stores") else locked_out(postgres)
 
 
 @pytest.mark.long("stores")
@@ -69,15 +72,22 @@ def stopped(server: PostgresServer) -> Iterator[None]:
     server.start()
 
 
+LOCK_OUT = {
+    "postgresql": ("ALTER ROLE postgres NOLOGIN", "ALTER ROLE postgres LOGIN"),
+    "mysql": ("ALTER USER CURRENT_USER() ACCOUNT LOCK", "ALTER USER CURRENT_USER() ACCOUNT UNLOCK"),
+}
+
+
 @contextmanager
 def locked_out(url: str) -> Iterator[None]:
     """The server runs, and lets nobody in: it takes its time to start again."""
     with connected(url) as connection:
-        connection.exec_driver_sql("ALTER USER CURRENT_USER() ACCOUNT LOCK")
+        lock, unlock = LOCK_OUT[connection.dialect.name]
+        connection.exec_driver_sql(lock)
         try:
             yield
         finally:
-            connection.exec_driver_sql("ALTER USER CURRENT_USER() ACCOUNT UNLOCK")
+            connection.exec_driver_sql(unlock)
 
 
 @contextmanager
