@@ -21,7 +21,7 @@ from requests.exceptions import InvalidSchema
 from ._adapter import TokenRefreshAdapter
 from ._attach import Attach
 from ._source import TokenSource
-from ._stack import sources_in
+from ._stack import sends_as_another, sources_in
 from .refreshers._exchange import OneExchange
 
 # requests.Session itself, even where requests-cache has put a subclass in its place.
@@ -150,8 +150,8 @@ class _InstalledAdapter(TokenRefreshAdapter):
     def _takes_a_token(self, request: requests.PreparedRequest) -> bool:
         if self._beneath.is_sending_here():
             return False
-        by_hand = sources_in(self._beneath.adapter())
-        if any(source.origins.allow(request.url or "") for source in by_hand):
+        by_hand, url = self._beneath.adapter(), request.url or ""
+        if self._source in sources_in(by_hand) or sends_as_another(self._source, by_hand, url):
             return False
         return super()._takes_a_token(request)
 

@@ -191,6 +191,27 @@ def test_a_login_mounted_by_hand_wins(prefix: str) -> None:
     assert sent.tokens == ["Bearer by-hand"]
 
 
+def test_a_login_mounted_by_hand_inside_of_an_adapter_of_others_wins_too() -> None:
+    """What is sent as that one is answered as that one: the other learns nothing of it."""
+
+    class Wrapping(HTTPAdapter):
+        def __init__(self, inner: BaseAdapter) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def send(self, *args: Any, **how: Any) -> requests.Response:
+            return self.inner.send(*args, **how)
+
+    sent, installed = Recorder(), make_source()
+    installed.logout()
+    with install(installed), requests.Session() as session:
+        by_hand = FakeTokenSource()
+        by_hand.login("by-hand")
+        session.mount("https://", Wrapping(TokenRefreshAdapter(by_hand, transport=sent)))
+        session.get(ORIGIN)
+    assert sent.tokens == ["Bearer by-hand"]
+
+
 def test_a_login_mounted_by_hand_for_another_origin_is_passed_through() -> None:
     sent = Recorder()
     with install(make_source()), requests.Session() as session:

@@ -14,6 +14,7 @@ from tests.support.guarded_api import GuardedAPI
 from tests.support.logins import ORIGIN, make_source
 
 OTHER = "https://other.example.com"
+THIRD = "https://third.example.com"
 
 
 @pytest.fixture
@@ -121,15 +122,26 @@ def test_two_logins_for_one_origin_are_refused_and_nothing_is_mounted(
 class Wrapping(BaseAdapter):
     """As adapters of other libraries do, by whatever attribute."""
 
-    def __init__(self, inner: BaseAdapter) -> None:
+    def __init__(self, inner: object) -> None:
         super().__init__()
         self.inner = inner
 
     def close(self) -> None:
-        self.inner.close()
+        pass
 
 
-@pytest.mark.parametrize("wrap", [lambda it: it, Wrapping, lambda it: Wrapping(Wrapping(it))])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda it: it,
+        Wrapping,
+        lambda it: Wrapping(Wrapping(it)),
+        lambda it: Wrapping([HTTPAdapter(), it]),
+        lambda it: Wrapping({"https://": it}),
+        lambda it: TokenRefreshAdapter(make_source(origins=[THIRD]), transport=it),
+    ],
+    ids=["itself", "wrapped", "twice", "one of several", "by prefix", "in another of ours"],
+)
 @pytest.mark.parametrize("theirs", [ORIGIN, f"{ORIGIN}:443"])
 def test_a_transport_that_sends_there_with_the_tokens_of_another_login_is_refused(
     wrap: Callable[[BaseAdapter], BaseAdapter], theirs: str
@@ -154,9 +166,28 @@ def test_a_session_whose_adapter_hides_another_login_is_refused_too(
 def test_a_transport_of_the_same_login_or_for_another_origin_is_not() -> None:
     source = make_source()
     TokenRefreshAdapter(source, transport=Wrapping(TokenRefreshAdapter(source)))
-    TokenRefreshAdapter(
-        source, transport=TokenRefreshAdapter(make_source(origins=[OTHER, "https://third.example"]))
-    )
+    TokenRefreshAdapter(source, transport=TokenRefreshAdapter(make_source(origins=[OTHER, THIRD])))
+
+
+class OwnAdapter(BaseAdapter):
+    """Somebody's own, which sends a login's tokens in a way of its own."""
+
+    def __init__(self, tokens: TokenSource) -> None:
+        super().__init__()
+        self._source = tokens
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_adapter_of_ones_own_counts_for_the_login_that_it_keeps(
+    session: requests.Session,
+) -> None:
+    ours, theirs = OwnAdapter(make_source()), OwnAdapter(make_source(origins=[OTHER]))
+    session.mount(ORIGIN, theirs)
+    assert mount(session, make_source()) == {ORIGIN: theirs}
+    with pytest.raises(ValueError, match="transport sends to"):
+        TokenRefreshAdapter(make_source(), transport=ours)
 
 
 def test_adapters_that_wrap_each_other_are_looked_at_once() -> None:
