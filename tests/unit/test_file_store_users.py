@@ -8,8 +8,6 @@ import json
 import os
 import pickle
 import stat
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +16,6 @@ from typing import Any
 import filelock
 import pytest
 
-import requests_tokenrefresh
 from requests_tokenrefresh import (
     FileTokenStore,
     StoredPause,
@@ -164,88 +161,6 @@ def test_a_lock_that_cannot_be_made_is_told_with_the_way_to_do_without(store, pa
 # Real users
 
 
-def as_nobody(code: str, path: Path) -> str:
-    """Return what *code* prints, run by another user; `store` is a store of *path*."""
-    program = f"""
-import os, sys
-from requests_tokenrefresh import FileTokenStore, Token, TokenStoreError
-from requests_tokenrefresh.stores import _file  # before it may not be read any more
-store = FileTokenStore(sys.argv[1])
-os.setegid({NOBODY})
-os.seteuid({NOBODY})
-try:
-{"".join(f"    {line}" for line in code.strip().splitlines(keepends=True))}
-except TokenStoreError as error:
-    print(error)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program, path],
-        cwd=Path(requests_tokenrefresh.__file__).parents[1],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return done.stdout
-
-
-class TestOfAnotherUser:
-    __test__ = os.geteuid() == 0  # nobody else can be somebody else
-
-    @pytest.fixture
-    def home(self) -> Iterator[Path]:
-        """The folder of another user, in one that he can enter."""
-        with tempfile.TemporaryDirectory() as folder:
-            os.chown(folder, NOBODY, NOBODY)
-            yield Path(folder)
-
-    def test_root_who_tries_once_leaves_no_lock_behind(self, home):
-        path = home / "token.json"
-        assert as_nobody("store.save(Token('a'))", path) == ""
-        message = refusal(TokenStoreError, lock, FileTokenStore(path))
-        assert f"belongs to another user (uid {NOBODY})" in message
-        assert names(home) == ["token.json"]
-        assert as_nobody("with store.lock(0): store.save(Token('b')); print('saved')", path) == (
-            "saved\n"
-        )
-
-    def test_what_root_has_left_is_told_with_the_way_to_have_it(self, home):
-        path = home / "token.json"
-        roots = FileTokenStore(path, private=False)  # it is not root's folder
-        with roots.lock(0):
-            pass
-        Path(f"{path}.lock").chmod(0o600)
-        locking = "with store.lock(0): pass"
-        assert f"remove it: sudo rm {path}.lock" in as_nobody(locking, path)
-        Path(f"{path}.lock").unlink()
-        roots.save(OLD)
-        told = as_nobody("store.load()", path)
-        assert f"it belongs to uid 0 with mode 0600, and this is uid {NOBODY}" in told
-        assert f"sudo chown {NOBODY} {path}" in told
-        assert "belongs to another user (uid 0)" in as_nobody(locking, path)
-        path.chmod(0o644)
-        assert "belongs to another user (uid 0)" in as_nobody("store.load()", path)
-
-    def test_a_folder_of_another_user_can_be_read_and_says_how_to_do_without(self, home):
-        path = home / "secret" / "token.json"
-        path.parent.mkdir(mode=0o755)
-        FileTokenStore(path, private=False).save(OLD)
-        os.chown(path, NOBODY, NOBODY)
-        assert as_nobody("print(store.load().access_token)", path) == "old-access\n"
-        for code in (
-            "with store.lock(0): pass",
-            "store.ensure_can_save()",
-            "store.save(Token('b'))",
-        ):
-            told = as_nobody(code, path)
-            assert f"let this user write into {path.parent}; or, if" in told
-            assert f"token=FileTokenStore({str(path)!r}).load()) without store=" in told
-
-
-# The way to the file: links, and folders
-
-STRANGER = 4711
-ALONE = 4242  # has no name, nor has his group
-
 CALLS: list[Callable[[FileTokenStore], object]] = [
     FileTokenStore.load,
     lambda store: store.save(NEW),
@@ -277,6 +192,74 @@ def told(path: Path, *calls: Any, uid: int = NOBODY, **options: Any) -> list[str
         answers = json.load(answer)
     os.waitpid(child, 0)
     return answers
+
+
+def save_in_a_turn(store: FileTokenStore) -> None:
+    with store.lock(0):
+        store.save(OLD)
+
+
+class TestOfAnotherUser:
+    __test__ = os.geteuid() == 0  # nobody else can be somebody else
+
+    @pytest.fixture
+    def home(self) -> Iterator[Path]:
+        """The folder of another user, in one that he can enter."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.chown(folder, NOBODY, NOBODY)
+            yield Path(folder)
+
+    def test_root_who_tries_once_leaves_no_lock_behind(self, home):
+        path = home / "token.json"
+        assert told(path, save) == ["None"]
+        message = refusal(TokenStoreError, lock, FileTokenStore(path))
+        assert f"belongs to another user (uid {NOBODY})" in message
+        assert names(home) == ["token.json"]
+        assert told(path, save_in_a_turn, lambda store: store.load().access_token) == [
+            "None",
+            OLD.access_token,
+        ]
+
+    def test_what_root_has_left_is_told_with_the_way_to_have_it(self, home):
+        path = home / "token.json"
+        roots = FileTokenStore(path, private=False)  # it is not root's folder
+        with roots.lock(0):
+            pass
+        Path(f"{path}.lock").chmod(0o600)
+        [refused] = told(path, lock)
+        assert f"remove it: sudo rm {path}.lock" in refused
+        Path(f"{path}.lock").unlink()
+        roots.save(OLD)
+        unread, refused = told(path, FileTokenStore.load, lock)
+        assert f"it belongs to uid 0 with mode 0600, and this is uid {NOBODY}" in unread
+        assert f"sudo chown {NOBODY} {path}" in unread
+        assert "belongs to another user (uid 0)" in refused
+        path.chmod(0o644)
+        [unread] = told(path, FileTokenStore.load)
+        assert "belongs to another user (uid 0)" in unread
+
+    def test_a_folder_of_another_user_can_be_read_and_says_how_to_do_without(self, home):
+        path = home / "secret" / "token.json"
+        path.parent.mkdir(mode=0o755)
+        FileTokenStore(path, private=False).save(OLD)
+        os.chown(path, NOBODY, NOBODY)
+        read, *refused = told(
+            path,
+            lambda store: store.load().access_token,
+            lock,
+            FileTokenStore.ensure_can_save,
+            save,
+        )
+        assert read == OLD.access_token
+        for message in refused:
+            assert f"let this user write into {path.parent}; or, if" in message
+            assert f"token=FileTokenStore({str(path)!r}).load()) without store=" in message
+
+
+# The way to the file: links, and folders
+
+STRANGER = 4711
+ALONE = 4242  # has no name, nor has his group
 
 
 def own(path: Path, uid: int, gid: int | None = None) -> None:
