@@ -14,8 +14,6 @@ from tests.support.new_processes import new_processes
 
 
 class QuickContract(TokenStoreContract):
-    """For a store that other processes can open whatever their environment."""
-
     @pytest.fixture
     def other_process(self, store: TokenStore) -> Iterator[OtherProcess]:
         process = OtherProcess(store, new_processes())

@@ -47,7 +47,7 @@ class TestFileTokenStore(QuickContract):
 
 
 @without("checking")
-class TestKeyringTokenStore(TokenStoreContract):
+class TestKeyringTokenStore(QuickContract):
     lock_is_free_within = 0.1
 
     @pytest.fixture
