@@ -15,12 +15,13 @@ import requests
 from requests_tokenrefresh import FileTokenStore
 from requests_tokenrefresh.cli.server import DemoServer
 from tests.support.demo_server import demo_server
+from tests.support.length import long
 from tests.support.person import is_open
 from tests.support.typed_command import ASCII, DUMB, NO_COLOR, USUAL, TypedCommand
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is of POSIX")
 
-TERMINALS = {"usual": USUAL, "no colour": NO_COLOR, "dumb": DUMB, "ASCII": ASCII}
+TERMINALS = ["usual", "no colour", "dumb", "ASCII"]
 CLOCK = re.compile(r"\rWaiting: 4 min \d+ s left")
 
 
@@ -63,7 +64,9 @@ def enter(server: DemoServer, told: str) -> None:
     assert "Logged in" in requests.post(f"{server.url}/device", data=form, timeout=20).text
 
 
-@pytest.mark.parametrize("environ", TERMINALS.values(), ids=TERMINALS)
+@pytest.mark.parametrize(
+    "environ", [USUAL, *long("terminals", NO_COLOR, DUMB, ASCII)], ids=TERMINALS
+)
 def test_an_address_is_one_plain_unbroken_line_and_the_answer_can_be_pasted(server, store, environ):
     """Eighty columns, of which the address takes more; and nothing but a clock is drawn."""
     with TypedCommand(*login(server, store, "--no-browser"), environ=environ) as command:
@@ -83,8 +86,8 @@ def test_an_address_is_one_plain_unbroken_line_and_the_answer_can_be_pasted(serv
     assert store.load().refresh_token is not None
 
 
-@pytest.mark.parametrize("stdin", ["null", "closed"])
-@pytest.mark.parametrize("is_tty", [True, False], ids=["tty", "pipe"])
+@pytest.mark.parametrize("stdin", ["closed", *long("terminals", "null")])
+@pytest.mark.parametrize("is_tty", [True, *long("terminals", False)], ids=["tty", "pipe"])
 def test_without_a_terminal_to_type_at_another_device_is_the_way(server, store, stdin, is_tty):
     """RFC 8628 section 3.3."""
     line = login(server, store, "--timeout", "60")
@@ -100,11 +103,14 @@ def test_without_a_terminal_to_type_at_another_device_is_the_way(server, store, 
     ("environ", "is_tty", "shown"),
     [
         (USUAL, True, "█ ▄▄▄▄▄ █"),
-        (NO_COLOR, True, "█ ▄▄▄▄▄ █"),
         (ASCII, True, "There is no QR code: this is not a terminal with UTF-8."),
-        (USUAL, False, "There is no QR code: this is not a terminal with UTF-8."),
+        *long(
+            "terminals",
+            (NO_COLOR, True, "█ ▄▄▄▄▄ █"),
+            (USUAL, False, "There is no QR code: this is not a terminal with UTF-8."),
+        ),
     ],
-    ids=["UTF-8", "no colour", "ASCII", "pipe"],
+    ids=["UTF-8", "ASCII", "no colour", "pipe"],
 )
 def test_a_qr_code_is_for_terminals_that_can_show_it(server, store, environ, is_tty, shown):
     """RFC 8628 section 3.3.1."""
@@ -118,13 +124,13 @@ def test_a_qr_code_is_for_terminals_that_can_show_it(server, store, environ, is_
 
 
 def test_a_qr_code_that_is_too_wide_is_left_out(server, store):
-    long = login(server, store, "--no-browser", "--qr", "--param", f"x={'y' * 400}")
-    with TypedCommand(*long) as command:
+    line = login(server, store, "--no-browser", "--qr", "--param", f"x={'y' * 400}")
+    with TypedCommand(*line) as command:
         command.hear("(There is no QR code: it takes 97 columns.)")
         assert "█" not in command.told
 
 
-@pytest.mark.parametrize("way", ["--no-browser", "--device"])
+@pytest.mark.parametrize("way", ["--no-browser", *long("terminals", "--device")])
 def test_ctrl_c_ends_it_with_nothing_stored_and_the_port_closed(server, store, way):
     """RFC 8252 section 8.3: nobody listens longer than is needed."""
     with TypedCommand(*login(server, store, way)) as command:

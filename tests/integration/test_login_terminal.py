@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from tests.support.length import long
 from tests.support.person import Issuer, is_open
 from tests.support.servers import HTTPServer, Reply
 
@@ -60,7 +61,7 @@ def answer(said: str, **others: str) -> str:
     return f"{asked['redirect_uri']}?{urlencode(fields)}"
 
 
-@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", *long("terminals", "\r", "\r\n")])
 def test_a_pasted_address_logs_in(start, issuer: Issuer, end: str) -> None:
     with start() as terminal:
         terminal.type(answer(terminal.hear("(60 s)")) + end)
@@ -91,8 +92,11 @@ def test_what_is_pasted_is_not_shown_and_the_terminal_is_as_it_was(start) -> Non
     ("pasted", "words"),
     [
         ("the-code-that-is-secret", "it has no state"),
-        ("http://127.0.0.1/callback?code=x&state=y", "not that of this attempt"),
-        ("yes please", "it has no state"),
+        *long(
+            "terminals",
+            ("http://127.0.0.1/callback?code=x&state=y", "not that of this attempt"),
+            ("yes please", "it has no state"),
+        ),
     ],
 )
 def test_what_is_no_answer_says_so_and_the_next_one_counts(start, pasted: str, words: str) -> None:
@@ -130,7 +134,7 @@ def test_ctrl_c_ends_it_within_a_second_and_nothing_listens_any_more(start, issu
         assert issuer.exchanges == []
 
 
-@pytest.mark.parametrize("stdin", ["null", "closed"])
+@pytest.mark.parametrize("stdin", ["closed", *long("terminals", "null")])
 def test_without_a_terminal_the_browser_can_still_come_back(start, issuer, stdin: str) -> None:
     from tests.support.person import ask
 

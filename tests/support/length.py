@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 
 ENVIRONMENTS = frozenset(
-    ["fuzzing", "interleavings", "model", "process-life", "servers", "stores"],
+    ["fuzzing", "interleavings", "model", "process-life", "servers", "stores", "terminals"],
 )
 _EXAMPLES = 2000
 
