@@ -58,6 +58,10 @@ _OTHER_NAMES = {"access_token": "token", "expires_at": "expiry"}
 # Saved there too. It is the client's, not the login's, and does not go into a token store.
 _NOT_KEPT = frozenset({"client_secret"})
 
+CLIENT = "client"
+"""What is remembered of the client: see `_client_record`. No server is asked for it, so none says
+where a login is renewed."""
+
 
 @dataclass(frozen=True)
 class Token:
@@ -71,7 +75,8 @@ class Token:
         expires_at: When the access token dies, in epoch seconds; None if nobody said.
         issued_at: When it was received, in epoch seconds; with *expires_at* it gives the
             lifetime that `leeway` and `early` are measured against.
-        extra: Whatever else the reply carried (``scope``, ``id_token``, …); kept, never shown.
+        extra: Whatever else the reply carried (``scope``, ``id_token``, …); kept, never shown. In
+            it, ``client`` is what `log_in` remembers of the client, and not taken from a reply.
 
     Raises:
         ValueError: A secret is empty or has characters that cannot stand in a header, or the type
@@ -135,7 +140,7 @@ class Token:
                 and never repeats a secret.
         """
         issued_at = _when_we_issued(reply)
-        fields = _by_our_names(reply, _OTHER_NAMES if issued_at is None else {})
+        fields = _of_a_server(reply) if issued_at is None else _by_our_names(reply, {})
         if issued_at is None:
             expires_at = expiry_of_kept(fields, received_at=received_at)
             token_type = _type_in(fields, previous)
@@ -259,9 +264,7 @@ def read_reply(
             issued_at=received_at if reply.issued_at is None else reply.issued_at,
             extra=_extra(reply.extra, previous),
         )
-    fields = _by_our_names(
-        {"access_token": reply} if isinstance(reply, str) else reply, _OTHER_NAMES
-    )
+    fields = _of_a_server({"access_token": reply} if isinstance(reply, str) else reply)
     return Token(
         fields["access_token"],
         read("refresh_token", usable, fields) or _refresh_token_of(previous),
@@ -270,6 +273,13 @@ def read_reply(
         received_at,
         _extra(fields, previous),
     )
+
+
+def _of_a_server(reply: object) -> dict[str, Any]:
+    """As `_by_our_names`, of what nobody here has written."""
+    fields = _by_our_names(reply, _OTHER_NAMES)
+    fields.pop(CLIENT, None)
+    return fields
 
 
 def _by_our_names(reply: object, others: Mapping[str, str]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from .._errors import (
     LoginRequiredError,
     RefreshFailedError,
     RefreshTimeoutError,
-    RevocationFailedError,
     StoreLockTimeoutError,
+    TokenRefreshError,
 )
 from .._origins import Origins
 from .._source import TokenSource
@@ -29,9 +29,11 @@ from ._by_device import log_in_by_device
 from ._loopback import loopback_of
 from ._paste import terminal
 from ._remembered import (
+    OF_DISCOVERY,
     RememberedGrant,
     are_one_client,
     as_trusted,
+    discovered,
     is_at,
     is_private,
     read_secret,
@@ -43,7 +45,6 @@ from ._way import Chances, How, can_open_browser, choose
 _log = logging.getLogger("requests_tokenrefresh")
 
 _TURN = 20.0  # seconds to wait for a refresh that is under way in the store's turn
-_OF_DISCOVERY = frozenset({"deadline", "verify", "proxies"})
 
 
 def log_in(
@@ -127,7 +128,7 @@ def log_in(
         source = source_of(found, place, places or None, further)
         if _is_usable(source, place):
             return source
-    server = issuer if isinstance(issuer, AuthorizationServer) else _discovered(issuer, client)
+    server = issuer if isinstance(issuer, AuthorizationServer) else discovered(issuer, client)
     asked = asked.at(server)
     if isinstance(place, ChecksSaving):
         place.ensure_can_save()  # a token that is received must not be lost
@@ -197,11 +198,6 @@ def _is_usable(source: TokenSource, place: TokenStore) -> bool:
     return True
 
 
-def _discovered(issuer: str, client: Mapping[str, Any]) -> AuthorizationServer:
-    known = {name: value for name, value in client.items() if name in _OF_DISCOVERY}
-    return AuthorizationServer.discover(issuer, **known)
-
-
 def _save(place: TokenStore, token: Token) -> Token | None:
     """Save *token*, and return what it takes the place of."""
     try:
@@ -223,16 +219,20 @@ def _revoke(
 ) -> None:
     """Revoke *before*, whose place *token* has taken, as far as its server can do that."""
     record = None if before is None else record_of(before)
-    if before is None or record is None or record.revocation_endpoint is None:
+    if before is None or record is None:
         return
     if before.refresh_token == token.refresh_token is not None:
         return  # a server that gives it out again: it is the new login's as well
     known = record_of(token)
     if known is None or not are_one_client(known, record):
-        client = {name: value for name, value in client.items() if name in _OF_DISCOVERY}
+        client = {name: value for name, value in client.items() if name in OF_DISCOVERY}
+    elif record.token_endpoint is None:
+        record = known  # there was no room for its own
+    if record.revocation_endpoint is None:
+        return
     try:
         RememberedGrant(as_trusted(record, place), **client).revoke(before)
-    except (RevocationFailedError, ValueError) as error:
+    except (TokenRefreshError, ValueError) as error:
         _log.warning("the login before has not been revoked: %s", error)
 
 

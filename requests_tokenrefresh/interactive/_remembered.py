@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._client_record import ClientRecord, record_of
-from .._errors import LoginRequiredError, RefreshFailedError
+from .._errors import LoginRequiredError, RefreshFailedError, RevocationFailedError
 from .._source import TokenSource
 from .._token import Token
-from ..refreshers import RefreshTokenGrant
+from ..refreshers import AuthorizationServer, RefreshTokenGrant
 from ..stores import FileTokenStore, TokenStore, open_store
 
 # What of further arguments is the source's; all others are the grant's.
@@ -28,14 +28,21 @@ _OF_THE_SOURCE = frozenset(inspect.signature(TokenSource).parameters) - {
 }
 
 
+OF_DISCOVERY = frozenset({"deadline", "verify", "proxies"})
+
+
 class RememberedGrant(RefreshTokenGrant):
     """Renews a login by what its document says of the client.
 
     Only that client's: a store may get another login, whose refresh token is not for this issuer.
+    If the document does not say where, that is discovered now (`AuthorizationServer.discover`).
     """
 
     def __init__(self, record: ClientRecord, **client: Any) -> None:
         self._record = record
+        token_url: str | AuthorizationServer | None = record.token_endpoint
+        if token_url is None:
+            token_url = discovered(record.server, client)
         usual: dict[str, Any] = {
             "client_secret": record.client_secret,
             "revocation_url": record.revocation_endpoint,
@@ -47,7 +54,7 @@ class RememberedGrant(RefreshTokenGrant):
         targets = {"resource": list(record.resource), "audience": record.audience}
         data = {name: value for name, value in targets.items() if value}
         client["data"] = {**data, **(client.get("data") or {})}
-        super().__init__(record.token_endpoint, client_id=record.client_id, **{**usual, **client})
+        super().__init__(token_url, client_id=record.client_id, **{**usual, **client})
 
     def __call__(self, token: Token | None) -> Token:
         """As `RefreshTokenGrant`.
@@ -55,14 +62,29 @@ class RememberedGrant(RefreshTokenGrant):
         Raises:
             RefreshFailedError: Or *token* is of another client.
         """
-        theirs = None if token is None else record_of(token)  # none: a reply without a document
-        if theirs is not None and not are_one_client(theirs, self._record):
-            raise RefreshFailedError(
-                f"the login in the store is of the client {theirs.client_id} at "
-                f"{theirs.issuer or theirs.token_endpoint} now, and not of {self._record.client_id}"
-                ": open it again, by open_login()"
-            )
+        if token is not None and (problem := self._problem(token)):
+            raise RefreshFailedError(f"{problem}: open it again, by open_login()")
         return super().__call__(token)
+
+    def revoke(self, token: Token) -> None:
+        """As `RefreshTokenGrant`.
+
+        Raises:
+            RevocationFailedError: Or *token* is of another client.
+        """
+        if problem := self._problem(token):
+            raise RevocationFailedError(f"{problem}, so its tokens stay good until they expire")
+        super().revoke(token)
+
+    def _problem(self, token: Token) -> str:
+        """Return why *token* must not be sent to this server; empty: nothing says so."""
+        theirs = record_of(token)  # none: a reply without a document
+        if theirs is None or are_one_client(theirs, self._record):
+            return ""
+        return (
+            f"the login in the store is of the client {theirs.client_id} at {theirs.server} now, "
+            f"and not of {self._record.client_id}"
+        )
 
 
 def read_secret(file: str | os.PathLike[str]) -> str:
@@ -86,12 +108,18 @@ def read_secret(file: str | os.PathLike[str]) -> str:
 
 def are_one_client(one: ClientRecord, other: ClientRecord) -> bool:
     """Return whether both are of the same client, at the same issuer."""
-    return one.client_id == other.client_id and is_at(one, other.issuer or other.token_endpoint)
+    return one.client_id == other.client_id and is_at(one, other.server)
 
 
 def is_at(record: ClientRecord, issuer: str) -> bool:
     """Return whether *record* is of *issuer*, which may be without a slash at its end."""
-    return (record.issuer or record.token_endpoint).rstrip("/") == issuer.rstrip("/")
+    return record.server.rstrip("/") == issuer.rstrip("/")
+
+
+def discovered(issuer: str, client: Mapping[str, Any]) -> AuthorizationServer:
+    """Return what *issuer* publishes, asked as *client* would ask it: arguments of a grant."""
+    known = {name: value for name, value in client.items() if name in OF_DISCOVERY}
+    return AuthorizationServer.discover(issuer, **known)
 
 
 def source_of(
@@ -128,7 +156,7 @@ def is_private(store: TokenStore) -> bool:
 
 def _issuer_of(record: ClientRecord) -> str:
     """Return the origin of the token endpoint, which has the tokens already."""
-    scheme, host, *_ = urlsplit(record.token_endpoint)
+    scheme, host, *_ = urlsplit(record.token_endpoint or record.server)
     return f"{scheme}://{host}"
 
 
@@ -147,7 +175,8 @@ def open_login(
     """Return the source of a login that `log_in`, or the command ``login``, has stored.
 
     The store says where it is from and how it is renewed. What it does not hold has to be passed:
-    the secret of a confidential client. Nothing is sent.
+    the secret of a confidential client. Nothing is sent, but where the keyring of Windows had room
+    for nothing but the issuer: then that is asked for its endpoints (`AuthorizationServer`).
 
     Args:
         store: A `TokenStore`, or the path of a file.
@@ -158,6 +187,7 @@ def open_login(
 
     Raises:
         LoginRequiredError: Nobody has logged in.
+        RefreshFailedError, LoginFailedError: The issuer, if it has to be asked, does not tell.
         ValueError: What is stored does not say where it is from, or an argument makes no sense.
         TokenStoreError: The store cannot be read.
     """

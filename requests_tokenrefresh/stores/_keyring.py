@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from pathlib import Path
 from typing import Any
 
+from .._client_record import in_brief
 from .._door import check_text
 from .._errors import StoreLockTimeoutError, StoreUnavailableError
 from .._foreign import plainly
@@ -48,7 +49,8 @@ class KeyringTokenStore:
     The entry holds what a `FileTokenStore` writes; a token reply (RFC 6749 section 5.1) put there
     by ``keyring set SERVICE ACCOUNT`` is read as well, and counts as old. Anything else is an
     error, and is neither overwritten nor cleared. Windows keeps at most 1280 characters: many a
-    token is larger, and belongs into a `FileTokenStore` there.
+    token is larger, and belongs into a `FileTokenStore` there. Of what `log_in` remembers, only
+    the issuer and the client are kept there if there is no room for more.
 
     On macOS, and with the files of keyrings.alt, a process killed at the moment of a save may leave
     no entry. The locks are empty files in the user's folder for state (on Linux
@@ -110,7 +112,9 @@ class KeyringTokenStore:
             StoreContentError: The entry holds something else than a token. It is left as it was.
             TokenStoreError: *token* cannot be stored.
         """
-        entry = self._entry(encode(token, self._called, self._cipher, login=self._login))
+        entry = self._entry(token)
+        if _is_too_large(entry):
+            entry = self._entry(in_brief(token))
         with self._access():
             self._load()
             problem = f"cannot write {self._called}{_size_told(entry)}"
@@ -189,7 +193,8 @@ class KeyringTokenStore:
             if self._ask(problem, "get_password") is not None:
                 raise  # else another program was faster
 
-    def _entry(self, content: bytes) -> SecretText:
+    def _entry(self, token: Token) -> SecretText:
+        content = encode(token, self._called, self._cipher, login=self._login)
         # A keyring holds text, and what a cipher returns may be none.
         return SecretText((content if self._cipher is None else base64.b64encode(content)).decode())
 
@@ -237,7 +242,11 @@ def _folder_of_locks() -> Path:
     return platformdirs.user_state_path("requests-tokenrefresh", appauthor=False)
 
 
+def _is_too_large(entry: str) -> bool:
+    return _ON_WINDOWS and len(entry) > _WINDOWS_KEEPS
+
+
 def _size_told(entry: str) -> str:
-    if _ON_WINDOWS and len(entry) > _WINDOWS_KEEPS:
+    if _is_too_large(entry):
         return f" ({len(entry)} characters, Windows keeps {_WINDOWS_KEEPS})"
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,10 +18,13 @@ from requests_tokenrefresh import (
     AuthorizationServer,
     FileTokenStore,
     InsecureTransportError,
+    KeyringTokenStore,
     LoginFailedError,
     LoginRequiredError,
     MemoryTokenStore,
     RefreshFailedError,
+    RefreshTokenGrant,
+    RevocationFailedError,
     StoreContentError,
     Token,
     TokenRefreshAdapter,
@@ -29,7 +33,9 @@ from requests_tokenrefresh import (
 )
 from requests_tokenrefresh.interactive import log_in, open_login
 from requests_tokenrefresh.refreshers import AuthorizationCodeGrant
+from requests_tokenrefresh.stores import _keyring
 from tests.support.authlib_logins import AuthlibLogins
+from tests.support.file_keyring import use_file_keyring
 from tests.support.servers import HTTPServer
 from tests.support.wsgi import answers_of
 
@@ -259,6 +265,54 @@ def test_a_worker_does_not_take_another_clients_login_to_its_issuer(
     with pytest.raises(RefreshFailedError, match="open_login"):
         worker.refresh(worker.token())
     assert len(logins.issued(good=False)) == asked
+
+
+def test_a_login_ends_here_in_the_store_and_at_the_issuer(logins, log_in_there, tmp_path) -> None:
+    """RFC 7009, by what the store remembers."""
+    log_in_there()
+    worker = open_login(tmp_path / "t.json")
+    worker.refresh(worker.token())
+    last = worker.token()
+    assert logins.issued() != []
+    worker.logout(revoke=True)
+    assert logins.issued() == []
+    assert not (tmp_path / "t.json").exists()
+    with pytest.raises(LoginRequiredError) as caught:
+        RefreshTokenGrant(f"{logins.url}/token", client_id="demo")(last)
+    assert caught.value.code == "invalid_grant"
+
+
+def test_a_worker_does_not_have_another_clients_login_revoked_at_its_issuer(
+    logins, log_in_there, tmp_path
+) -> None:
+    log_in_there()
+    worker = open_login(tmp_path / "t.json")
+    log_in_there(**CLIENTS["confidential"])
+    with pytest.raises(RevocationFailedError, match="of the client reports at"):
+        worker.logout(revoke=True)
+    assert len(logins.issued()) == 1  # what that client was given
+    assert not (tmp_path / "t.json").exists()
+
+
+def test_where_there_is_room_for_little_the_issuer_is_asked_for_the_rest(
+    logins, log_in_there, tmp_path, monkeypatch
+) -> None:
+    """As in the keyring of Windows."""
+    use_file_keyring(tmp_path, monkeypatch)
+    monkeypatch.setattr(_keyring, "_ON_WINDOWS", True)
+    monkeypatch.setattr(_keyring, "_WINDOWS_KEEPS", 700)
+    store = KeyringTokenStore("reports", "alice")
+    log_in_there(store=store, scope="read", **CLIENTS["confidential"])
+    stored = store.load()
+    assert stored.extra["client"] == {"issuer": logins.url, "client_id": "reports"}
+    worker = open_login(store, origins=[logins.url], client_secret="secret-of-reports")
+    worker = pickle.loads(pickle.dumps(worker))
+    assert worker.refresh(worker.token()) != stored
+    assert get(worker, logins.url).json() == {"user": "alice"}
+    log_in_there(store=store, scope="read", again=True, **CLIENTS["confidential"])
+    assert len(logins.issued()) == 1  # the one before was revoked
+    open_login(store, client_secret="secret-of-reports").logout(revoke=True)
+    assert logins.issued() == []
 
 
 def test_an_empty_store_has_no_login_to_open(tmp_path) -> None:

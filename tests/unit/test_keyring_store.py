@@ -25,6 +25,7 @@ from requests_tokenrefresh import (
     Token,
     TokenStoreError,
 )
+from requests_tokenrefresh._client_record import ClientRecord, record_of, with_record
 from requests_tokenrefresh.stores import _keyring
 from requests_tokenrefresh.stores._file_lock import file_lock
 from tests.support.file_keyring import use_file_keyring
@@ -351,6 +352,32 @@ def test_a_token_too_large_for_windows_is_told_its_size(store, monkeypatch, size
         store.save(Token("a" * size, issued_at=0))
     problem = f"cannot write {ENTRY}{told}: the keyring raised Exception; "
     assert str(raised.value).startswith(problem)
+
+
+RECORD = ClientRecord(
+    "reports",
+    "https://auth.example.com/token",
+    issuer="https://auth.example.com",
+    origins=("https://api.example.com",),
+)
+
+
+@pytest.mark.parametrize(
+    ("on_windows", "size", "kept"),
+    [
+        (True, 900, RECORD),
+        (True, 1000, ClientRecord("reports", issuer="https://auth.example.com")),
+        (False, 1000, RECORD),
+    ],
+)
+def test_where_windows_has_no_room_the_client_is_remembered_in_brief(
+    store, monkeypatch, on_windows, size, kept
+):
+    monkeypatch.setattr(_keyring, "_ON_WINDOWS", on_windows)
+    store.save(with_record(Token("a" * size, "refresh", issued_at=0), RECORD))
+    stored = store.load()
+    assert stored == Token("a" * size, "refresh")
+    assert record_of(stored) == kept
 
 
 def test_a_keyring_that_keeps_nothing_is_found_out(store, monkeypatch):

@@ -65,7 +65,7 @@ NARROWER = {
     "_challenge": set(),
     "_replay": set(),
     "refreshers": {*VALUES, "_on_demand", "_door", "_origins"},
-    "stores": {*VALUES, "_on_demand", "_door"},
+    "stores": {*VALUES, "_client_record", "_on_demand", "_door"},
     "_evidence": set(),
     "_hand": {"_token", "_evidence"},
     "_login": {*VALUES, "_evidence", "_hand"},
