@@ -30,6 +30,7 @@ class Server:
     Attributes:
         asked: The refresh tokens that were shown, in order.
         askers: The tasks that showed them, and were answered with a new one.
+        revoked: The refresh tokens that were revoked, in order.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Server:
     ) -> None:
         self.asked: list[str] = []
         self.askers: set[str] = set()
+        self.revoked: list[str] = []
         self._scheduler = scheduler
         self._answers = list(answers)
         self._same = same
@@ -69,6 +71,23 @@ class Server:
             "refresh_token": new,
             "expires_in": self._expires_in,
         }
+
+    def revoke(self, token: Token) -> None:
+        """Hear that a login is over, while nobody refreshes with what is revoked."""
+        assert token.refresh_token is not None
+        self._scheduler.foreign_code("revokes", Touch("server", "write"))
+        self.revoked.append(token.refresh_token)
+
+
+class _Refresher:
+    def __init__(
+        self, refresh: Callable[[Token | None], object], revoke: Callable[[Token], None]
+    ) -> None:
+        self._refresh = refresh
+        self.revoke = revoke
+
+    def __call__(self, token: Token | None) -> object:
+        return self._refresh(token)
 
 
 class Login:
@@ -108,7 +127,7 @@ class Login:
         self._may_end = options.get("when_trial_refused") == "log_out"
         self.ended: list[str] = []  # on_logout's reasons
         self.source: Any = modules["_source"].TokenSource(
-            self._refresh,
+            _Refresher(self._refresh, server.revoke),
             origins=[ORIGIN],
             token=first or Token("1.0", "1.0", issued_at=0, expires_at=lifetime),
             store=self.store,
@@ -267,6 +286,13 @@ class Login:
         """End the login."""
         begun = None if self._running else self._begun
         self.source.logout()
+        self._say_it_is_done()
+        self._out = begun
+
+    def log_out_everywhere(self) -> None:
+        """End the login at the server too: nothing that it has given out is good afterwards."""
+        begun = None if self._running else self._begun
+        self.source.logout(revoke=True)
         self._say_it_is_done()
         self._out = begun
 

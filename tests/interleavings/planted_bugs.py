@@ -365,6 +365,29 @@ OF_THE_STORE = {
             "_telling", (" and after.is_over() and not before.is_over():", " and after.is_over():")
         ),
     ),
+    "revoke what was stored while somebody refreshed": Bug(
+        "a rejection here, and a logout elsewhere that revokes",
+        "asked 1.0, revoked 1.0, ended",
+        in_file(
+            "_ending",
+            (
+                "            with nullcontext() if is_ours else store.lock(self._wait_timeout):\n",
+                "            with nullcontext():\n",
+            ),
+        ),
+    ),
+    "end the login before the turn in which it is revoked": Bug(
+        "a rejection, and a logout that revokes",
+        "asked 1.0, revoked 1.0, ended",
+        in_file(
+            "_ending",
+            (
+                "        stored = change = None\n",
+                "        stored, change = None, self._flights.change(_logged_out)\n",
+            ),
+            ("                change = self._flights.change(_logged_out)\n", ""),
+        ),
+    ),
     "end the login with a refusal that comes early": Bug(
         "two requests in the early window, and a refusal",
         "ended invalid_grant",

@@ -1,8 +1,9 @@
 """A scenario: who does what at the same time, and all that may come of it, whatever the order.
 
 An outcome tells what each task got (the name of a token or of an error, or 401), the refresh tokens
-that the server was shown, what ended the login, what is left in the store, and what was learnt of
-APIs. What else holds in every schedule is in `login.py` and `invariants.py`.
+that the server was shown, and those that were revoked, what ended the login, what is left in the
+store, and what was learnt of APIs. What else holds in every schedule is in `login.py` and
+`invariants.py`.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class Scenario:
                 logins[0].check_store()
             got = [told(task) for task in scheduler.tasks if task.name != "clock"]
             asked = [f"asked {token}" for token in server.asked]
+            asked += [f"revoked {token}" for token in server.revoked]
             ended = [f"ended {reason}" for login in logins for reason in login.ended]
             stored = store.load()
             left = "nothing" if stored is None else name_of(stored)
@@ -135,6 +137,7 @@ be_rejected = Login.be_rejected
 get_and_look_into_the_store = Login.get_and_look_into_the_store
 refresh = Login.refresh
 log_out = Login.log_out
+log_out_everywhere = Login.log_out_everywhere
 
 
 def refresh_and_get(login: Login) -> Token:

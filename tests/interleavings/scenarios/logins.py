@@ -11,6 +11,7 @@ from ..scenario import (
     log_in_and_be_rejected,
     log_in_as_another,
     log_out,
+    log_out_everywhere,
     of,
     refresh,
 )
@@ -30,6 +31,28 @@ SCENARIOS = {
             "1.1, done, asked 1.0, ended logged_out, left nothing",
             "logged_out, done, asked 1.0, ended logged_out, left nothing",
             "logged_out, done, ended logged_out, left nothing",
+        },
+    ),
+    "a rejection, and a logout that revokes": Scenario(
+        {"a": refresh, "b": log_out_everywhere},
+        {
+            "1.1, done, asked 1.0, revoked 1.1, ended logged_out, left nothing",
+            "logged_out, done, asked 1.0, revoked 1.1, ended logged_out, left nothing",
+            "logged_out, done, revoked 1.0, ended logged_out, left nothing",
+        },
+    ),
+    "a login, and a logout that revokes": Scenario(
+        {"a": log_in, "b": log_out_everywhere},
+        {
+            "done, done, revoked 1.0, ended logged_out, left 2.0",
+            "done, done, revoked 2.0, ended logged_out, left nothing",
+            "done, done, revoked 2.0, revoked 1.0, ended logged_out, left nothing",
+        },
+    ),
+    "two logouts that revoke": Scenario(
+        {"a": log_out_everywhere, "b": log_out_everywhere},
+        {
+            "done, done, revoked 1.0, ended logged_out, left nothing",
         },
     ),
     "two rejections and a login": Scenario(

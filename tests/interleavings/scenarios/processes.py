@@ -7,6 +7,7 @@ from ..scenario import (
     get,
     log_in,
     log_out,
+    log_out_everywhere,
     outage,
     refresh,
     refresh_and_get,
@@ -26,6 +27,15 @@ SCENARIOS = {
             "ended logged_out_elsewhere, ended logged_out, left nothing",
         },
         elsewhere={"there": log_out},
+    ),
+    "a rejection here, and a logout elsewhere that revokes": Scenario(
+        {"here": refresh},
+        {
+            "1.1, done, asked 1.0, revoked 1.1, revoked 1.0, ended logged_out, left nothing",
+            "logged_out_elsewhere, done, revoked 1.0, "
+            "ended logged_out_elsewhere, ended logged_out, left nothing",
+        },
+        elsewhere={"there": log_out_everywhere},
     ),
     "a rejection here, and a login elsewhere": Scenario(
         {"here": refresh},
