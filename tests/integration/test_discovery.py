@@ -23,6 +23,7 @@ from requests_tokenrefresh import (
     RefreshTokenGrant,
     Token,
 )
+from requests_tokenrefresh.refreshers import _exchange
 from tests.support.servers import HTTPServer, Received, Reply
 from tests.support.tls_front import TLSFront, tls_front
 
@@ -48,7 +49,7 @@ class Site:
         self._server = start(self._answer)
         self.url = self._server.url
 
-    def _answer(self, request: Received) -> Reply:
+    def _answer(self, request: Received) -> Reply | None:
         page = self.pages.get(request.path, Reply(404, b"not found"))
         return page if isinstance(page, Reply) else page(self.url)
 
@@ -151,7 +152,7 @@ def test_addresses_are_tried_in_order_until_one_has_it(
         assert site.asked[asked_before:] == there[:number]
 
 
-NO_DOCUMENT = {
+NO_DOCUMENT: dict[str, Reply | Change] = {
     "404": Reply(404),
     "401": Reply(401, b'{"issuer": "x"}'),
     "400 in JSON": Reply.json({"error": "invalid"}, 400),
@@ -167,13 +168,13 @@ NO_DOCUMENT = {
     "a redirect": Reply(302, headers=[("Location", "/token")]),
     "a redirect elsewhere": Reply(307, headers=[("Location", "https://evil.example/")]),
     "204": Reply(204),
-    "another success": Reply.json({"issuer": "x", "token_endpoint": "y"}, 203),
+    "another success": lambda url: Reply.json(metadata(url, token_endpoint=f"{url}/other"), 203),
     "another's document": Reply.json(metadata("https://evil.example")),
 }
 
 
 @pytest.mark.parametrize("reply", NO_DOCUMENT.values(), ids=NO_DOCUMENT)
-def test_where_it_is_not_the_next_address_is_tried(site: Site, reply: Reply) -> None:
+def test_where_it_is_not_the_next_address_is_tried(site: Site, reply: Reply | Change) -> None:
     """Nor is a redirect followed, which would end wherever it likes."""
     site.pages = {OAUTH: reply, OPENID: page()}
     assert site.discover().token_endpoint == f"{site.url}/token"
@@ -206,6 +207,34 @@ def test_a_server_in_trouble_is_asked_later_and_nothing_is_concluded(
 def test_who_does_not_answer_is_out_of_reach(site: Site) -> None:
     with pytest.raises(RefreshFailedError, match=r"could not be had.*; try again later"):
         AuthorizationServer.discover("http://127.0.0.1:1")
+
+
+def test_a_connection_that_breaks_is_made_once_more(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_exchange, "_LATE", 60.0)  # on a busy machine it may break late
+
+    def breaks(_url: str) -> None:
+        site.pages[OAUTH] = page()
+
+    site.pages[OAUTH] = breaks
+    assert site.discover().issuer == site.url
+    assert site.asked == [OAUTH, OAUTH]
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for(
+    raw_server: Callable[..., Any],
+) -> None:
+    """Long before the deadline."""
+    silent = raw_server(lambda connection: connection.recv(65536) and connection.recv(1))
+    with pytest.raises(RefreshFailedError, match="Read timed out"):
+        AuthorizationServer.discover(silent.url, timeout=(5.0, 0.05))
+
+
+def test_proxies_are_used_where_nobody_can_read_along() -> None:
+    proxies = {"https": "http://127.0.0.1:1"}
+    with pytest.raises(RefreshFailedError, match="check proxies="):
+        AuthorizationServer.discover("https://auth.example.com", proxies=proxies)
 
 
 def test_all_addresses_have_one_deadline(raw_server: Callable[..., Any]) -> None:
@@ -284,6 +313,14 @@ def test_what_is_of_another_is_not_used(site: Site, named: Any, words: str) -> N
     assert isinstance(failure, LoginFailedError)
     assert failure.reason == "issuer_mismatch"
     assert words in str(failure)
+
+
+def test_of_two_that_are_of_others_the_first_is_told(site: Site) -> None:
+    site.pages = {
+        OAUTH: page(issuer="https://one.example"),
+        OPENID: page(issuer="https://b.example"),
+    }
+    assert "https://one.example" in str(site.failure())
 
 
 def test_a_mismatch_is_told_although_the_next_address_is_in_trouble(site: Site) -> None:
@@ -390,7 +427,7 @@ def test_an_issuer_elsewhere_cannot_name_a_program_on_this_machine(
     site: Site, front: TLSFront, name: str
 ) -> None:
     """RFC 8252 section 8.3: plain http to the loopback is for an issuer that is there itself."""
-    issuer = f"https://127.0.0.1:{front.port}"
+    issuer = f"HTTPS://127.0.0.1:{front.port}"
     told = {"issuer": issuer, "token_endpoint": f"{issuer}/token"}
     site.pages[OAUTH] = Reply.json({**told, name: f"http://127.0.0.1:{front.port}/x"})
     with pytest.raises(LoginFailedError, match=f"its {name} is plain http, and the issuer is not"):

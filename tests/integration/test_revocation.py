@@ -174,7 +174,7 @@ def test_an_access_token_that_cannot_be_revoked_expires(endpoint: Endpoint) -> N
 def test_a_refresh_token_that_cannot_be_revoked_is_a_failure_but_the_access_token_is_tried(
     endpoint: Endpoint,
 ) -> None:
-    endpoint.replies = [UNSUPPORTED]
+    endpoint.replies = [UNSUPPORTED, Reply.json({"error": "policy"}, 400)]
     failure = endpoint.failure()
     assert (failure.status, failure.code) == (400, "unsupported_token_type")
     assert endpoint.kinds == ["refresh_token", "access_token"]
@@ -240,6 +240,7 @@ def test_who_does_not_answer_was_not_told(endpoint: Endpoint) -> None:
     endpoint.replies = [None, None]  # it is asked once more where the connection breaks
     failure = endpoint.failure()
     assert (failure.status, failure.retry_after) == (None, None)
+    assert failure.__cause__ is not None
     assert "the server was not told that the login is over" in str(failure)
     assert f"the exchange with the revocation endpoint {endpoint.url} failed" in str(failure)
     assert set(endpoint.kinds) == {"refresh_token"}

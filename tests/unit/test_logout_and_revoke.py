@@ -23,7 +23,7 @@ from requests_tokenrefresh import (
 )
 from requests_tokenrefresh.events import LoggedOut
 from requests_tokenrefresh.testing import FakeTokenSource
-from tests.support.logins import ORIGIN, Heard, Refresher, first_token, make_source
+from tests.support.logins import ORIGIN, Clock, Heard, Refresher, first_token, make_source
 from tests.support.threads import Callers, start_together, wait_until
 from tests.support.troubled_store import Store, siblings
 
@@ -243,11 +243,13 @@ def test_a_store_that_fails_keeps_nobody_from_telling_the_issuer(
 ) -> None:
     store, refresher, heard = Store(), Revoker(), Heard()
     source = make_source(refresher, store=store, listeners=[heard])
+    store.save(siblings())
     store.fails[fails] = error
     with pytest.raises(TokenStoreError) as caught:
         source.logout(revoke=True)
     assert error in (caught.value, caught.value.__cause__)
-    assert refresher.secrets == [("access-0", "refresh-0")]
+    known = [] if fails == "load" else [("siblings", "refresh-s")]
+    assert refresher.secrets == [*known, ("access-0", "refresh-0")]
     assert len(heard.of(LoggedOut)) == 1
     assert is_over(source)
 
@@ -275,6 +277,15 @@ def test_what_is_stored_and_cannot_be_read_is_cleared_and_told() -> None:
     assert store.load() is None
 
 
+def test_a_store_that_can_neither_be_read_nor_emptied_says_the_latter() -> None:
+    store, refresher = Store(), Revoker()
+    source = make_source(refresher, store=store)
+    store.fails["load"] = StoreContentError("the cipher cannot decrypt it")
+    store.fails["clear"] = StoreUnavailableError("dead")
+    with pytest.raises(StoreUnavailableError):
+        source.logout(revoke=True)
+
+
 def test_what_a_store_has_lost_is_no_failure() -> None:
     store, refresher = Store(), Revoker()
     source = make_source(refresher, store=store)
@@ -285,13 +296,30 @@ def test_what_a_store_has_lost_is_no_failure() -> None:
 
 def test_a_refresher_may_log_out_itself() -> None:
     """It holds the store's turn already, and what it returns afterwards is nobody's."""
-    store, refresher = Store(), Revoker(lambda: source.logout(revoke=True))
-    source = make_source(refresher, store=store)
+    done: list[bool] = []
+
+    def log_out() -> None:
+        source.logout(revoke=True)
+        done.append(True)
+
+    store, refresher = Store(), Revoker(log_out)
+    source = make_source(refresher, store=store, wait_timeout=0.1)
     with pytest.raises(LoginRequiredError):
         source.refresh(source.token())
+    assert done == [True]
     assert refresher.secrets == [("access-0", "refresh-0")]
     assert store.load() is None
     assert is_over(source)
+
+
+def test_a_login_elsewhere_is_a_login_here_afterwards() -> None:
+    clock, store = Clock(), Store()
+    source = make_source(Revoker(), store=store, clock=clock)
+    source.logout(revoke=True)
+    assert is_over(source)
+    store.save(siblings())
+    clock.advance(1.0)
+    assert source.token() == siblings()
 
 
 def test_a_login_that_comes_meanwhile_stays() -> None:
