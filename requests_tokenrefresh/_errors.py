@@ -18,6 +18,8 @@ from ._foreign import printable
 
 Said = TypeVar("Said", str, "str | None")
 
+LONGEST_SAID = 3600.0  # seconds; an issuer that names a later moment is asked then
+
 
 def local_unauthorized(request: requests.PreparedRequest | None = None) -> requests.Response:
     """Return a 401 made here, for a *request* that was never sent.

@@ -26,6 +26,8 @@ _DATE_TIME = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 
+_LONGEST_DATE = 64  # characters
+
 # No server means the year 5138 by it, and some count in milliseconds.
 _SURELY_MILLISECONDS = 1e11
 
@@ -141,7 +143,7 @@ def moment(value: object) -> float:
 
 def http_date(value: str | None) -> float | None:
     """Read a date of HTTP (RFC 9110 section 5.6.7) as epoch seconds; None if it is none."""
-    if value is None:
+    if value is None or len(value) > _LONGEST_DATE:
         return None
     try:
         date = parsedate_to_datetime(value)

@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from ._backoff import LONGEST_SAID
+from ._backoff import LONGEST_PAUSE
 from ._errors import (
+    LONGEST_SAID,
     LoginRequiredError,
     RefreshFailedError,
     StoreLockLostError,
@@ -113,7 +114,11 @@ class Keeping:
         resting = RefreshFailedError(
             "the token endpoint failed another process with this login, and is not asked again yet"
         )
-        return Pause(resting, kept.failures, now.steady + seconds)
+        pause = Pause(resting, kept.failures, now.steady + seconds)
+        if kept.until > now.wall + LONGEST_PAUSE:
+            # By our clock it ends in an hour at most, also for who lives for a minute each day.
+            self.keep_pause(pause, now)
+        return pause
 
     def keep_pause(self, pause: Pause, now: Now) -> None:
         """Let siblings know of *pause*. It is advice, and no reason to fail."""

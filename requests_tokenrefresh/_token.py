@@ -55,6 +55,8 @@ _FIELDS = frozenset(
 # What google-auth calls them where it saves its credentials; `expiry` is that of Go's oauth2, too.
 _OTHER_NAMES = {"access_token": "token", "expires_at": "expiry"}
 
+_DEEPEST = 32  # containers in containers; what json reads at once it may not write, or pickle
+
 # Saved there too. It is the client's, not the login's, and does not go into a token store.
 _NOT_KEPT = frozenset({"client_secret"})
 
@@ -353,7 +355,24 @@ def _extra(fields: Mapping[str, Any], previous: Token | None) -> dict[str, Any]:
     ):
         complain("scope", "is neither a string nor a list of strings")
         del said["scope"]
+    for name in [name for name, value in said.items() if _is_too_deep(value)]:
+        complain("a field", "is nested too deep")  # not its name: of others nobody knows what it is
+        del said[name]
     return {**before, **said}
+
+
+def _is_too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        containers = [one for one in level if isinstance(one, Mapping | list | tuple)]
+        if not containers:
+            return False
+        level = [
+            inner
+            for one in containers
+            for inner in (one.values() if isinstance(one, Mapping) else one)
+        ]
+    return True
 
 
 def _refresh_token_of(previous: Token | None) -> str | None:

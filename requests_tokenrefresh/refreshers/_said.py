@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 # By the names of RFC 6749 section 5.2, RFC 9457, AWS, Apigee, Azure, Django REST framework,
@@ -26,6 +27,7 @@ _WORDS = (
 _NESTS = ("error", "errors", "detail", "fault", "body")
 _DEEPEST = 3  # nests in nests
 _MOST = 5  # errors in a list
+_MOST_IN_ALL = 100  # codes and texts
 _LONGEST = 1000  # characters
 
 
@@ -48,7 +50,7 @@ class Said(NamedTuple):
 
 def said_in(fields: Mapping[str, Any], status: int = 0) -> Said:
     """Return what *fields* say; a number that repeats the HTTP *status* says nothing."""
-    found = list(_found(fields, status, 0))
+    found = list(islice(_found(fields, status, 0), _MOST_IN_ALL))
     codes = dict.fromkeys(text for is_code, text in found if is_code)
     texts = dict.fromkeys(text for is_code, text in found if not is_code)
     return Said(tuple(codes), tuple(texts))

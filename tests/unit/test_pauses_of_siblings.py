@@ -166,6 +166,45 @@ def test_nobody_pauses_for_more_than_an_hour(seconds: float) -> None:
     assert source.token().access_token == "access-1"
 
 
+@pytest.mark.parametrize("until", [START + 3 * 3600, 253402300799.0, 1e300, float("inf")])
+@pytest.mark.parametrize("seconds", [600.0, 3600.0, 1e300, float("inf")])
+def test_an_end_that_no_pause_has_is_put_right_for_those_who_live_for_a_minute(
+    until: float, seconds: float
+) -> None:
+    """Each would begin to wait anew otherwise, and none would ever ask."""
+    refresher = Refresher()
+    store, clock = Able(), Clock(START + 3600)
+    store.save(first_token())
+    store.pause = StoredPause(until, seconds, 1)
+    for _ in range(6):
+        source = make_source(
+            refresher, store=store, clock=clock, logged_in=False, random=lambda: 0.0
+        )
+        with pytest.raises(RefreshFailedError, match="not asked again yet"):
+            source.token()
+        clock.advance(min(seconds, 3600.0) / 6)
+    source = make_source(refresher, store=store, clock=clock, logged_in=False)
+    assert source.token().access_token == "access-1"
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, -1e300, float("nan"), float("-inf")])
+@pytest.mark.parametrize("until", [0.0, -1e300, START, 1e300, float("nan"), float("-inf")])
+@pytest.mark.parametrize("failures", [0, -1, 10**400], ids=["0", "-1", "1e400"])
+def test_a_pause_that_makes_no_sense_is_none(seconds: float, until: float, failures: int) -> None:
+    store, _clock, (source,) = fleet(Refresher(), luck=1.0)
+    store.pause = StoredPause(until, seconds, failures)
+    assert source.token().access_token == "access-1"
+
+
+@pytest.mark.parametrize("failures", [-(10**400), -1, 10**400], ids=["-1e400", "-1", "1e400"])
+def test_failures_that_nobody_has_counted_make_no_longer_pause(failures: int) -> None:
+    store, _clock, (source,) = fleet(Refresher(slow_down(None)), luck=1.0)
+    store.pause = StoredPause(0.0, 0.0, failures)
+    with pytest.raises(RefreshFailedError) as caught:
+        source.token()
+    assert 0 <= (caught.value.retry_after or 0) <= 30
+
+
 def test_a_clock_that_is_set_ends_a_pause_when_it_would_have_ended() -> None:
     wall, steady = Clock(START + 3600), Clock()
     store, refresher = Able(), Refresher(slow_down(60))

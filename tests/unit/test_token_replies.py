@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -269,6 +270,30 @@ def test_a_field_that_is_called_by_the_whole_path_comes_first() -> None:
 def test_a_path_that_leads_nowhere_is_named(fields: dict[str, Any]) -> None:
     with pytest.raises(RefreshFailedError, match=r"there is no 'data\.tokens\.access'\)"):
         replied(nested(), json.dumps(fields))
+
+
+@pytest.mark.parametrize("depth", [33, 900])
+@pytest.mark.parametrize("brackets", ["[]", '{"a":}'])
+def test_a_field_that_is_nested_too_deep_to_be_stored_loses_no_token(
+    depth: int, brackets: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Written, pickled or copied it would be an error, deeper in a program's calls."""
+    begin, end = brackets[:-1], brackets[-1]
+    deep = begin * depth + ("1" if "a" in begin else "") + end * depth
+    reply = f'{{"access_token": "a1", "refresh_token": "r1", "r1": {deep}, "scope": "b"}}'
+    token = replied(RefreshTokenGrant(TOKEN_URL), reply)
+    assert token == Token("a1", "r1")
+    assert dict(token.extra) == {"scope": "b"}
+    assert caplog.messages == [
+        "a field in a token reply cannot be read, and counts as left out: it is nested too deep"
+    ]
+
+
+def test_a_field_that_is_nested_is_kept() -> None:
+    deep = "[" * 32 + "]" * 32
+    token = replied(RefreshTokenGrant(TOKEN_URL), f'{{"access_token": "a1", "x": {deep}}}')
+    assert token.extra["x"] == json.loads(deep)
+    assert pickle.loads(pickle.dumps(token)).extra == token.extra
 
 
 # -- token_type= ---------------------------------------------------------------------------------
