@@ -16,17 +16,11 @@ from requests.adapters import (
     BaseAdapter,
     HTTPAdapter,
 )
-from requests.utils import select_proxy
 from urllib3.util.retry import Retry
 
-from ._attach import Attach, attachment, authorization_of
+from ._attach import Attach, attachment, authorization_of, refuse_plain_http_to_a_proxy
 from ._challenge import own_answer
-from ._errors import (
-    InsecureTransportError,
-    LoginRequiredError,
-    TokenRefreshError,
-    local_unauthorized,
-)
+from ._errors import LoginRequiredError, TokenRefreshError, local_unauthorized
 from ._evidence import Resource, resource_of
 from ._replay import (
     body_position,
@@ -165,7 +159,7 @@ class TokenRefreshAdapter(HTTPAdapter):
         if not self._takes_a_token(request):
             return self._transmit(request, how)
         if proxies:
-            _refuse_plain_http_to_a_proxy(request, proxies)
+            refuse_plain_http_to_a_proxy(request, proxies)
         try:
             token = self._source.token()
         except LoginRequiredError as error:
@@ -369,19 +363,6 @@ def _the_401(request: requests.PreparedRequest, response: requests.Response) -> 
     unauthorized = local_unauthorized(request)
     unauthorized.history = [*response.history, response]
     return unauthorized
-
-
-def _refuse_plain_http_to_a_proxy(
-    request: requests.PreparedRequest, proxies: dict[str, str]
-) -> None:
-    """Plain http is for this machine, or one that was named, and a proxy is another."""
-    url = request.url or ""
-    if url.startswith("http:") and select_proxy(url, proxies):
-        raise InsecureTransportError(
-            "a plain http request with a token would go through a proxy; "
-            "name its host in NO_PROXY, or use https",
-            request=request,
-        )
 
 
 _adapters: weakref.WeakSet[TokenRefreshAdapter] = weakref.WeakSet()

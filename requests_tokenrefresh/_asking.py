@@ -16,7 +16,7 @@ from ._hand import Hand
 from ._token import Token, read_reply
 from .refreshers import Refresher
 from .refreshers._early import refreshing
-from .refreshers._others import failure_in, failure_of
+from .refreshers._others import failure_in, failure_of, without_tokens
 
 Reply: TypeAlias = Token | Mapping[str, Any] | str
 
@@ -51,16 +51,15 @@ class Asking:
         # From before the request: the lifetime began when the server made its reply, so this
         # expiry is never later than the server's.
         asked_at = self._flights.now().wall
+        token: Token | TokenRefreshError
         try:
             with refreshing(early=flight.why == "early"):
                 reply = _heard(flight, ask) if anywhere else ask()
-        except TokenRefreshError:
-            raise
+        except TokenRefreshError as error:
+            token = without_tokens(error, basis)
         except Exception as error:
             now = self._flights.now().wall
-            token: Token | TokenRefreshError = failure_of(
-                error, basis=basis, asked_at=asked_at, now=now
-            )
+            token = failure_of(error, basis=basis, asked_at=asked_at, now=now)
         else:
             token = _token_in(reply, basis, asked_at)
             del reply  # this frame may be in a traceback, and there are tools that show variables

@@ -7,18 +7,20 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
-from urllib.parse import quote, quote_plus
 
 import requests
 from requests.auth import HTTPBasicAuth
 from requests.structures import CaseInsensitiveDict
 
+from ._errors import InsecureTransportError
 from ._evidence import resource_of
 from ._netrc import found_in_netrc
+from ._origins import is_read_by_a_proxy
 from ._replay import shallow_copy
 from ._source import TokenSource
 from ._token import Token
-from .refreshers._cause import innermost
+from .refreshers._cause import innermost, unless_it_tells
+from .refreshers._quote import Secrets, secrets_in
 
 Attach: TypeAlias = str | Callable[[requests.PreparedRequest, Token], object]
 """The header, or a function of the request's copy and the token."""
@@ -144,11 +146,38 @@ class _ByFunction(Attachment):
         copy = shallow_copy(request)
         vars(copy).update(vars(request.copy()))
         self._without_placeholder(copy)
-        attached = self._attach(copy, token)
-        if not isinstance(attached, requests.PreparedRequest):
-            attached = copy
-        if attached.url == request.url:
-            return send(attached, how)
+        attached = self._attached(copy, token, request)
+        if attached.url != request.url:
+            self._check_url(attached, request)
+            refuse_plain_http_to_a_proxy(attached, how["proxies"])  # on another of the origins
+        try:
+            response = send(attached, how)
+        except Exception as error:
+            told = _without_token(error, request, token)
+        else:
+            if attached.url != request.url:
+                response.url = request.url or ""  # what raise_for_status() says has it in
+            return response
+        raise told  # out here, where it has no context that shows the token
+
+    def _attached(
+        self, copy: requests.PreparedRequest, token: Token, request: requests.PreparedRequest
+    ) -> requests.PreparedRequest:
+        try:
+            attached = self._attach(copy, token)
+        except Exception as error:
+            if unless_it_tells(error, _secrets_of(token)) is not None:
+                raise
+            kind = type(error).__name__
+        else:
+            return attached if isinstance(attached, requests.PreparedRequest) else copy
+        raise requests.RequestException(
+            f"attach= raised {kind}, and what that says has the token in", request=request
+        )
+
+    def _check_url(
+        self, attached: requests.PreparedRequest, request: requests.PreparedRequest
+    ) -> None:
         if not self._source.origins.allow(attached.url or ""):
             raise requests.exceptions.InvalidURL(
                 "attach= has changed the URL of a request to one that is not on the login's "
@@ -160,15 +189,6 @@ class _ByFunction(Attachment):
             "at DEBUG write into their logs",
             logging.WARNING,
         )
-        try:
-            response = send(attached, how)
-        except requests.RequestException as error:
-            told = _without_url(error, request, token)
-        else:
-            # What raise_for_status() says has it in.
-            response.url = request.url or ""
-            return response
-        raise told  # out here, where it has no context that shows the URL
 
 
 def attachment(tokens: TokenSource, attach: Attach | None, replaces: Collection[str]) -> Attachment:
@@ -185,6 +205,18 @@ def attachment(tokens: TokenSource, attach: Attach | None, replaces: Collection[
             f"and a token, got {type(attach).__name__}"
         )
     return _ByFunction(tokens, attach, replaces)
+
+
+def refuse_plain_http_to_a_proxy(
+    request: requests.PreparedRequest, proxies: dict[str, str] | None
+) -> None:
+    """Raise if *request*, which has a token in it or gets one, would go through a proxy so."""
+    if is_read_by_a_proxy(request.url or "", proxies):
+        raise InsecureTransportError(
+            "a plain http request with a token would go through a proxy; "
+            "name its host in NO_PROXY, or use https",
+            request=request,
+        )
 
 
 def authorization_of(request: requests.PreparedRequest) -> str | bytes | None:
@@ -274,22 +306,29 @@ def _is_from_netrc(value: str, url: str) -> bool:
         return False
 
 
-def _without_url(
-    error: requests.RequestException, request: requests.PreparedRequest, token: Token
-) -> requests.RequestException:
-    """Return *error* without the URL that has the token in, as an error of *request*."""
-    secret = token.access_token
-    spellings = secret, quote(secret, safe=""), quote_plus(secret)
-    cause = innermost(error)
-    if hasattr(cause, "url"):
-        cause.url = request.path_url  # where urllib3 keeps what it does not show
-    if not any(spelling in str(error) for spelling in spellings):
+def _without_token(error: Exception, request: requests.PreparedRequest, token: Token) -> Exception:
+    """Return *error*, which a copy of *request* has met with *token* in it, or one that says less,
+    if that shows the token: in its URL, or in a header that cannot be sent."""
+    secrets = _secrets_of(token)
+    if isinstance(error, requests.RequestException):
         error.request = request
+    if unless_it_tells(error, secrets) is not None:
         return error
-    if any(spelling in str(cause) for spelling in spellings):
+    if not isinstance(error, requests.RequestException):
+        return requests.RequestException(
+            f"what attach= has made of a request cannot be sent ({type(error).__name__}, whose "
+            "message has the token in)",
+            request=request,
+        )
+    cause = innermost(error)
+    if unless_it_tells(cause, secrets) is None:
         cause = requests.RequestException(f"{type(cause).__name__}, whose message has the token in")
     # Without __init__: a subclass may take other arguments.
     told = type(error).__new__(type(error))
     told.args = (cause,)
     told.request, told.response = request, None
     return told
+
+
+def _secrets_of(token: Token) -> Secrets:
+    return Secrets.of(known=secrets_in(token))

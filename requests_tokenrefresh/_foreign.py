@@ -39,18 +39,26 @@ def in_one_line(text: str) -> str:
     return " ".join("".join(c if _is_seen(c) else " " for c in text).split())
 
 
+def raised_in(error: BaseException) -> list[BaseException]:
+    """Return *error* and all that a report of it may show: what it was raised from, while, with or
+    for."""
+    found: dict[int, BaseException] = {}
+    left: list[BaseException] = [error]
+    while left:
+        one = left.pop()
+        if id(one) not in found:
+            found[id(one)] = one
+            of_a_group = getattr(one, "exceptions", None) or ()
+            more = (one.__cause__, one.__context__, *one.args, *of_a_group)
+            left += [inner for inner in more if isinstance(inner, BaseException)]
+    return list(found.values())
+
+
 def plainly(error: E) -> E:
     """Return *error*, which others have raised, and which says what it says printably from now on;
     so does all that it was raised from."""
-    left: list[BaseException] = [error]
-    met: set[int] = set()
-    while left:
-        one = left.pop()
-        if id(one) not in met:
-            met.add(id(one))
-            one.args = tuple(printable(arg) if isinstance(arg, str) else arg for arg in one.args)
-            more = (one.__cause__, one.__context__, *one.args)
-            left += [inner for inner in more if isinstance(inner, BaseException)]
+    for one in raised_in(error):
+        one.args = tuple(printable(arg) if isinstance(arg, str) else arg for arg in one.args)
     return error
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from urllib.parse import unquote
 
+from requests.utils import select_proxy
 from urllib3.util import Url, parse_url
 
 from ._door import check_text
@@ -77,6 +78,14 @@ def require_secure(
     if not insecure:
         _require_secure(what, parsed, switch)
     return _is_secure(parsed)
+
+
+def is_read_by_a_proxy(url: str, proxies: Mapping[str, str] | None) -> bool:
+    """Return whether a request for *url* would go through one of *proxies* in plain http: that is
+    for this machine, or one that was named, and a proxy is another."""
+    if not proxies or url.lower().startswith("https:"):
+        return False
+    return bool(select_proxy(parse_url(url).url, dict(proxies)))  # by the name it connects to
 
 
 @dataclass(frozen=True, init=False)

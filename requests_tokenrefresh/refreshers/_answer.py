@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import requests
 
-from .._errors import LoginRequiredError, RefreshFailedError
+from .._errors import LONGEST_SAID, LoginRequiredError, RefreshFailedError
 from .._expiry import http_date
 from .._token import Token, read_reply
-from ._body import fields_in, renamed
+from ._body import fields_in, renamed, tokens_in
 from ._dialects import blames_another, may_refuse, refuses
-from ._quote import Secrets
+from ._quote import NOT_SHOWN, Secrets, secrets_in
 from ._said import Said, said_in, spelled
 
 Refused: TypeAlias = Collection[int | str] | Callable[[requests.Response], object]
@@ -53,7 +54,7 @@ class Answer:
         said: What *fields* say went wrong.
         asked_at: When it was asked, in epoch seconds.
         now: When it had answered, likewise.
-        secrets: What it was sent and must not be repeated.
+        secrets: What must not be repeated: what it was sent, and the tokens that it names.
     """
 
     endpoint: str
@@ -80,7 +81,7 @@ class Answer:
     def retry_after(self) -> float | None:
         """Retry-After in seconds (RFC 9110 section 10.2.3); None if there is no sense in it.
 
-        A date is one of the server's clock, which the answer's own Date shows.
+        An hour at most. A date is one of the server's clock, which the answer's own Date shows.
         """
         header = self.response.headers.get("Retry-After")
         try:
@@ -90,7 +91,7 @@ class Answer:
             if date is None:
                 return None
             seconds = max(0.0, date - self.now_there)
-        return seconds if 0 <= seconds < math.inf else None
+        return None if math.isnan(seconds) or seconds < 0 else min(seconds, LONGEST_SAID)
 
     def token(
         self,
@@ -115,7 +116,13 @@ class Answer:
         token = self._read(previous, token_type, names or {})
         if isinstance(token, Token):
             return token
-        raise self.refusal() if self.is_refusal(refused) else self.failure(token)
+        told = self.beside(previous)
+        raise told.refusal() if self.is_refusal(refused) else told.failure(token)
+
+    def beside(self, token: Token | None) -> Answer:
+        """Return the same, which quotes nothing of *token* either: the issuer may repeat what it
+        was not sent as well, such as an access token that is still good."""
+        return replace(self, secrets=self.secrets.beside(secrets_in(token)))
 
     def is_refusal(self, refused: Refused = ()) -> bool:
         """Return whether the issuer says that the login is over.
@@ -212,19 +219,26 @@ class Answer:
             return False
 
     def _code(self) -> str | None:
-        code = next(iter(self.said.codes), None)
-        if code is None or (code not in PUBLIC_CODES and self.secrets.repeated_in(code)):
-            return None
-        return self._shown(code) or None
+        code = next(iter(self.said.codes), "")
+        shown = self._shown.get(code, "")
+        return None if shown == NOT_SHOWN else shown or None
 
     def _quoted(self) -> str:
-        codes = ", ".join(map(self._shown, self.said.codes[:_MOST]))
-        texts = "; ".join(map(self.secrets.quote, self.said.texts[:_MOST]))
+        codes = ", ".join(map(self._shown.__getitem__, self.said.codes[:_MOST]))
+        texts = "; ".join(map(self._shown.__getitem__, self.said.texts[:_MOST]))
         nothing = "an error without a code" if self.fields.get("error") else "no reason given"
-        return ": ".join(filter(None, (codes, texts))) or self.problem or nothing
+        problem = NOT_SHOWN if self.secrets.repeated_in(self.problem) else self.problem
+        return ": ".join(filter(None, (codes, texts))) or problem or nothing
 
-    def _shown(self, code: str) -> str:
-        return code if code in PUBLIC_CODES else self.secrets.quote(code)
+    @cached_property
+    def _shown(self) -> dict[str, str]:
+        """What is quoted, by what was said."""
+        said = (*self.said.codes[:_MOST], *self.said.texts[:_MOST])
+        public = PUBLIC_CODES.intersection(said)
+        return {
+            **self.secrets.quote_each(one for one in said if one not in public),
+            **{code: code for code in public},
+        }
 
     def _date(self) -> float | None:
         return http_date(self.response.headers.get("Date"))
@@ -235,5 +249,6 @@ def answer_in(
 ) -> Answer:
     """Return what *response* says; never fails. All times are epoch seconds."""
     fields, problem = fields_in(response, secrets)
+    secrets = secrets.beside(tokens_in(fields))
     said = said_in(fields, response.status_code)
     return Answer(endpoint, response, fields, problem, said, asked_at, now, secrets)

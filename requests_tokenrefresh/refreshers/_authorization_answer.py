@@ -123,8 +123,9 @@ def _check_iss(iss: str | None, issuer: str | None, *, promises: bool, secrets: 
 
 
 def _error_in(fields: Mapping[str, str], server: str, secrets: Secrets) -> TokenRefreshError:
-    code = secrets.quote(fields["error"])
-    said = ": ".join(filter(None, (code, secrets.quote(fields.get("error_description", "")))))
+    words = fields["error"], fields.get("error_description", "")
+    shown = secrets.quote_each(words)
+    code, said = shown[words[0]], ": ".join(filter(None, map(shown.__getitem__, words)))
     if fields["error"] in _LATER:
         return RefreshFailedError(
             f"{server} could not log in anybody ({said}); try again later", code=code, said=said

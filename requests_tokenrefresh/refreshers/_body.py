@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urljoin
 
@@ -13,6 +14,9 @@ import requests
 from ._quote import Secrets, name_of
 
 _FORM = "application/x-www-form-urlencoded"
+_LONGEST_NUMBER = 300  # digits; a float has no more, and Python takes quadratic time to read them
+_TOKEN = re.compile(r"^(access|refresh)|token$", re.IGNORECASE)
+_DEEPEST = 3  # fields in fields
 
 
 def fields_in(response: requests.Response, secrets: Secrets) -> tuple[Mapping[str, Any], str]:
@@ -48,6 +52,15 @@ def renamed(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
     return {**rest, **found}
 
 
+def tokens_in(fields: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
+    """Return what may be a token of a reply, by its names."""
+    for name, value in fields.items():
+        if isinstance(value, str) and _TOKEN.search(name):
+            yield value
+        elif isinstance(value, Mapping) and depth < _DEEPEST:
+            yield from tokens_in(value, depth + 1)
+
+
 def _picked(fields: Mapping[str, Any], name: str) -> tuple[Any, dict[str, Any]]:
     """Return the field *name*, and the others."""
     head, _, tail = name.partition(".")
@@ -67,10 +80,7 @@ def _form_in(text: str, content_type: str, secrets: Secrets) -> tuple[Mapping[st
 
 
 def _number(digits: str) -> float:
-    try:
-        return int(digits)
-    except ValueError:  # Python reads no more than 4300 digits
-        return math.inf
+    return int(digits) if len(digits) <= _LONGEST_NUMBER else math.inf
 
 
 def redirect_in(response: requests.Response, secrets: Secrets) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 import requests
@@ -16,10 +16,13 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from .._foreign import plainly
+from .._foreign import plainly, raised_in
 from ._quote import Secrets
 
 E = TypeVar("E", bound=BaseException)
+
+_LONGEST = 4096  # characters that are looked through
+_DEEPEST = 5  # containers in containers
 
 # The exchange has a session of its own, so what helps elsewhere does not help here.
 _VERIFY = (
@@ -75,18 +78,56 @@ def without_frames(error: E) -> E:
 
     Their variables are the request and the reply, and there are tools that print them.
     """
-    for raised in _chain(error):
+    for raised in raised_in(error):
         raised.__traceback__ = None
     return error
 
 
 def unless_it_tells(error: E, secrets: Secrets) -> E | None:
-    """Return *error*, or None if its text or that of a cause gives one of *secrets* away."""
-    tells = any(secrets.repeated_in(str(raised)) for raised in _chain(error))
-    return None if tells else plainly(error)
+    """Return *error*, printable, or None if a report of it may give one of *secrets* away: by what
+    it says and has in it, or what it was raised from. So may what is too long to look through."""
+    if _tells(error, secrets):
+        _take_out_what_is_not_shown(error)
+        if _tells(error, secrets):
+            return None
+    return plainly(error)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _tells(error: BaseException, secrets: Secrets) -> bool:
+    if not secrets.values:
+        return False
+    told, length = [], 0
+    try:
+        for text in (text for raised in raised_in(error) for text in _said_by(raised)):
+            told.append(text)
+            length += len(text)
+            if length > _LONGEST:
+                return True
+    except Exception:  # of a __str__ of its own
+        return True
+    return secrets.repeated_in("\n".join(told))
+
+
+def _take_out_what_is_not_shown(error: BaseException) -> None:
+    """The URL of an error of urllib3, and the text that is no JSON."""
+    for raised in raised_in(error):
+        for name in ("url", "doc"):
+            if isinstance(vars(raised).get(name), str):
+                setattr(raised, name, "")
+
+
+def _said_by(error: BaseException) -> Iterator[str]:
+    yield str(error)
+    # A UnicodeError has the whole text among its arguments, a JSONDecodeError in an attribute.
+    yield from _texts_in([error.args, vars(error)], 0)
+
+
+def _texts_in(value: object, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bytes | bytearray):
+        yield value.decode("latin-1")
+    elif isinstance(value, Mapping | list | tuple | set | frozenset) and depth < _DEEPEST:
+        inner = (*value, *value.values()) if isinstance(value, Mapping) else value
+        for one in inner:
+            yield from _texts_in(one, depth + 1)

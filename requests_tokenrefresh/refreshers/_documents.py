@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import requests
-from requests.utils import select_proxy
 
 from .._errors import InsecureTransportError, RefreshFailedError
+from .._origins import is_read_by_a_proxy
 from ._answer import answer_in
 from ._body import redirect_in
-from ._cause import advice_for, innermost, without_frames
+from ._cause import advice_for, innermost, unless_it_tells, without_frames
 from ._client import NoAuth
 from ._dialects import may_refuse
 from ._endpoint import check_timeout, positive
 from ._exchange import OneExchange
-from ._quote import Secrets
+from ._quote import NOT_SHOWN, Secrets, passwords_in
 
 _LARGEST = 1024 * 1024  # bytes
 
@@ -62,7 +62,7 @@ class Documents:
         self._timeout = check_timeout(timeout)
         self._until = monotonic() + positive("deadline", deadline)
         self._verify = verify
-        self._proxies = dict(proxies or {})
+        self._proxies = {str(key).lower(): proxy for key, proxy in dict(proxies or {}).items()}
         self._monotonic = monotonic
 
     def at(self, url: str) -> Document:
@@ -73,7 +73,7 @@ class Documents:
                 server in trouble.
             InsecureTransportError: *url* is plain http, and one of *proxies* is for it.
         """
-        if not url.lower().startswith("https:") and select_proxy(url, self._proxies):
+        if is_read_by_a_proxy(url, self._proxies):
             raise InsecureTransportError(
                 f"{url} is plain http, and the proxy that proxies= has for it could make up what "
                 "it says: leave that out, or use https"
@@ -115,8 +115,13 @@ class Documents:
                 verify=self._verify,
             )
         except Exception as error:
+            secrets = Secrets.of(known=passwords_in(self._proxies))
             cause = innermost(without_frames(error))
-            raise RefreshFailedError(
-                f"what is published at {url} could not be had ({type(cause).__name__}: "
-                f"{NOTHING.quote(str(cause))}); {advice_for(error)}"
-            ) from cause
+            told = unless_it_tells(cause, secrets)
+            said = NOT_SHOWN if told is None else secrets.quote(str(told))
+            failure = RefreshFailedError(
+                f"what is published at {url} could not be had ({type(cause).__name__}: {said}); "
+                f"{advice_for(error)}"
+            )
+            failure.__cause__ = told
+        raise failure  # out here, where it has no context that tells more

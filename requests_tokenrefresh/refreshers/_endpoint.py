@@ -9,30 +9,24 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlsplit
 
-import requests
 from requests.structures import CaseInsensitiveDict
-from requests.utils import select_proxy
 
-from .._errors import InsecureTransportError, RefreshFailedError
-from .._origins import require_secure
+from .._errors import InsecureTransportError, RefreshFailedError, TokenRefreshError
+from .._origins import is_read_by_a_proxy, require_secure
 from ._answer import Answer, answer_in
 from ._cause import advice_for, innermost, unless_it_tells, without_frames
 from ._client import Auth
 from ._early import is_early
 from ._exchange import OneExchange
-from ._quote import Secrets, name_of
+from ._quote import NOT_SHOWN, Secrets, name_of, passwords_in
+from ._url_secrets import may_have_a_secret
 
 _log = logging.getLogger("requests_tokenrefresh")
 
-_SECRET_NAME = re.compile(r"secret|token|key|pass|pwd|pin\b|sig|cred|auth|code\b", re.IGNORECASE)
-_LONG = 16  # characters
-_DRAWN = re.compile(r"[A-Za-z].*\d|\d.*[A-Za-z]")
-
-# Of a header: RFC 9110 sections 5.1 and 5.5. What is no Latin-1 is told when it is sent.
+# Of a header: RFC 9110 sections 5.1 and 5.5, in Latin-1, as http.client sends it.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile("(?:[^\0-\x20\x7f\ud800-\udfff][^\0-\x08\x0a-\x1f\x7f\ud800-\udfff]*)?")
+_VALUE = re.compile("(?:[!-~\x80-\xff][\t -~\x80-\xff]*)?")
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,7 @@ class TokenEndpoint:
         self._max_reply_bytes = operator.index(max_reply_bytes)
         self._verify = verify
         self._cert = cert
-        self._proxies = dict(proxies or {})
+        self._proxies = {str(key).lower(): proxy for key, proxy in dict(proxies or {}).items()}
         self._clock = clock
         self._settle(url)
 
@@ -113,6 +107,8 @@ class TokenEndpoint:
 
         Raises:
             RefreshFailedError: There was none, or not all of it, or too much of it.
+            InsecureTransportError: An *auth* has set another URL, and that goes to a proxy in
+                plain http.
         """
         asked_at = self._clock()
         session = OneExchange(
@@ -134,14 +130,15 @@ class TokenEndpoint:
                 cert=self._cert,
             )
         except Exception as error:
-            failure = self._no_answer(without_frames(error), session.sent)
+            failure = self._no_answer(without_frames(error), session)
         else:
+            sent = (one.request for one in (*response.history, response))
             return answer_in(
                 response,
                 endpoint=self.name,
                 asked_at=asked_at,
                 now=self._clock(),
-                secrets=Secrets.of(response.request),
+                secrets=Secrets.of(*sent),
             )
         # Out here *error* is no variable any more, which a tool would show with all it says.
         raise failure
@@ -159,7 +156,7 @@ class TokenEndpoint:
                 self._kind,
                 self.name,
             )
-        if _may_have_a_secret_in_its_query(url):
+        if may_have_a_secret(url):
             _log.warning(
                 "the query of the %s %s looks like a secret, and URLs are written into logs: those "
                 "of servers and proxies, and of urllib3 at DEBUG. If the server takes it "
@@ -167,27 +164,29 @@ class TokenEndpoint:
                 self._kind,
                 self.name,
             )
-        if not url.lower().startswith("https:") and select_proxy(url, self._proxies):
+        if is_read_by_a_proxy(url, self._proxies):
             raise InsecureTransportError(
                 f"the {self._kind} {self.name} is plain http, and the proxy that proxies= has "
                 "for it could read the refresh token: leave that out, or use https"
             )
         self._url = url
 
-    def _no_answer(
-        self, error: Exception, sent: requests.PreparedRequest | None
-    ) -> RefreshFailedError:
-        cause = innermost(error)
-        secrets = Secrets(frozenset()) if sent is None else Secrets.of(sent)
+    def _no_answer(self, error: Exception, session: OneExchange) -> TokenRefreshError:
+        met = any(error is one for one in session.met)
+        if met and isinstance(error, InsecureTransportError):
+            return error
+        cause, told, advice = innermost(error), None, "try again later"
         said = type(cause).__name__
-        if sent is not None:
-            said += f": {secrets.quote(str(cause))}"
-        # Otherwise there is nothing to compare with, and its text may be a secret: a header that
-        # cannot be sent, say, or what an auth= of the user's own has to say.
+        if met:  # otherwise its text may be a secret that is not known here: that of an auth=, say
+            advice = advice_for(error)
+            sent = () if session.sent is None else (session.sent,)
+            secrets = Secrets.of(*sent, known=passwords_in(self._proxies))
+            told = unless_it_tells(cause, secrets)
+            said += f": {NOT_SHOWN if told is None else secrets.quote(str(told))}"
         failure = RefreshFailedError(
-            f"the exchange with the {self._kind} {self.name} failed ({said}); {advice_for(error)}"
+            f"the exchange with the {self._kind} {self.name} failed ({said}); {advice}"
         )
-        failure.__cause__ = None if sent is None else unless_it_tells(cause, secrets)
+        failure.__cause__ = told
         return failure
 
 
@@ -195,14 +194,6 @@ def check_one_authorization(headers: Mapping[str, str] | None, other: str) -> No
     """Raise ValueError if *headers* have an Authorization, which *other* arguments write."""
     if any(name.lower() == "authorization" for name in headers or {}):
         raise ValueError(f"headers['Authorization'] and {other} write the same header: pass one")
-
-
-def _may_have_a_secret_in_its_query(url: str) -> bool:
-    """Return whether one of its fields is called like one, or looks as if it was drawn."""
-    return any(
-        _SECRET_NAME.search(name) or (len(value) >= _LONG and _DRAWN.search(value))
-        for name, value in parse_qsl(urlsplit(url).query)
-    )
 
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -215,7 +206,8 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
         text = value.decode("latin-1") if isinstance(value, bytes) else value
         if not isinstance(text, str) or not _VALUE.fullmatch(text):
             raise ValueError(
-                f"headers[{name!r}] cannot stand in a header: pass strings of one line"
+                f"headers[{name!r}] cannot stand in a header: pass a string of one line, in "
+                "Latin-1, or its bytes"
             )
     return dict(headers)
 

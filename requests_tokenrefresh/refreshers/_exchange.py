@@ -20,6 +20,8 @@ from requests.adapters import HTTPAdapter
 from requests.sessions import SessionRedirectMixin
 from urllib3 import HTTPResponse, PoolManager
 
+from .._errors import InsecureTransportError
+from .._origins import is_read_by_a_proxy
 from ._cause import is_lost
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ else:
 # What is read at once; urllib3 before 2.6 unpacks all of it, to as much as a thousand times that.
 _PIECE = 16 * 1024  # bytes
 
+# requests makes cookies and more of the head, and http.client takes 6 MB for one.
+_LARGEST_HEAD = 64 * 1024  # bytes
+_MOST_CODINGS = 5  # of a body
 
 # Seconds after which a lost answer is not asked for again: a process that was stopped meanwhile may
 # have lost its turn, and another may have used the refresh token since.
@@ -59,15 +64,18 @@ class OneExchange(Session):
 
     Attributes:
         sent: The request as it was prepared; None until then.
+        met: What sending it and reading the answer has met. What else goes wrong is not in it, such
+            as an `auth` or a hook of the user's own: that may say anything.
     """
 
     def __init__(self, *, repeats: bool, deadline: float, max_reply_bytes: int) -> None:
         super().__init__()
         self._repeats = repeats
         self.sent: requests.PreparedRequest | None = None
+        self.met: list[Exception] = []  # two threads add to it
         self._deadline = deadline
         self._line = _Line()
-        adapter = _Adapter(self._line, max_reply_bytes)
+        adapter = _Adapter(self, self._line, max_reply_bytes)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -101,7 +109,9 @@ class OneExchange(Session):
         finally:
             self._line.cut()
         if not answered:
-            raise requests.Timeout(f"no complete answer within {self._deadline:g} s")
+            late = requests.Timeout(f"no complete answer within {self._deadline:g} s")
+            self.met.append(late)
+            raise late
         return answer.result()
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
@@ -180,7 +190,8 @@ class _Line:
 
 
 class _Adapter(HTTPAdapter):
-    def __init__(self, line: _Line, max_reply_bytes: int) -> None:
+    def __init__(self, exchange: OneExchange, line: _Line, max_reply_bytes: int) -> None:
+        self._exchange = exchange
         self._line = line
         self._max_reply_bytes = max_reply_bytes
         super().__init__(max_retries=0)  # that is decided where it is known what is asked for
@@ -199,6 +210,26 @@ class _Adapter(HTTPAdapter):
         manager.pool_classes_by_scheme = {s: _held(pools[s], self._line) for s in pools}
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            # Here, where nothing can change it any more: an auth may have set another URL.
+            if is_read_by_a_proxy(request.url or "", kwargs.get("proxies")):
+                raise InsecureTransportError(
+                    "a request for a token would go through a proxy in plain http, which could "
+                    "read the refresh token: leave that out of proxies=, or use https"
+                )
+            return self._answer(request, *args, **kwargs)
+        except Exception as error:
+            self._exchange.met.append(error)
+            raise
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """Make a response of *resp*, unless its head is too large to look at."""
+        if sum(len(name) + len(value) for name, value in resp.headers.items()) > _LARGEST_HEAD:
+            resp.close()
+            raise ReplyTooLargeError(f"the reply's head is larger than {_LARGEST_HEAD} bytes")
+        return super().build_response(req, resp)
+
+    def _answer(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         response = super().send(request, *args, **{**kwargs, "stream": True})
         # Here and not in the caller, because a response hook (digest authentication has one) may
         # read the body too.
@@ -206,8 +237,11 @@ class _Adapter(HTTPAdapter):
             raw.enforce_content_length = True  # urllib3 before 2 takes half an answer for a whole
             sent = iter(lambda: raw.read(_PIECE, decode_content=False), b"")
             body = _joined(sent, self._max_reply_bytes)
+        codings = [it for it in raw.headers.get("Content-Encoding", "").split(",") if it.strip()]
+        if len(codings) > _MOST_CODINGS:
+            raise ReplyTooLargeError(f"the reply is packed more than {_MOST_CODINGS} times")
         # One coding at a time: together, each would unpack all that the one before it has.
-        for coding in reversed(raw.headers.get("Content-Encoding", "").split(",")):
+        for coding in reversed(codings):
             encoding = {"Content-Encoding": coding.strip()}
             with HTTPResponse(BytesIO(body), encoding, preload_content=False) as packed:
                 unpacked = packed.stream(_PIECE, decode_content=True)

@@ -195,19 +195,21 @@ class RefreshTokenGrant(_Grant):
         headers: Sent with every request; they outrank the grant's own.
         timeout: Seconds to connect, and seconds to wait for any one piece of the answer.
         deadline: Seconds for all of it, from looking up the name to the last byte.
-        max_reply_bytes: How large a reply may be, both as it travels and decompressed.
+        max_reply_bytes: How large a reply may be, both as it travels and decompressed; its head has
+            64 KiB at most.
         verify: As in `requests.Session`, whose own does not count here; None is the environment's
             CA bundle, or certifi's.
         cert: Likewise: a client certificate (RFC 8705).
-        proxies: Likewise. Those of the environment count as well, but not for plain http to the
-            loopback.
+        proxies: Likewise; none may be for *token_url* if that is plain http. Those of the
+            environment count as well, but not there.
         insecure: Whether *token_url* may be plain http to another machine: for a network on which
             everybody may read the tokens. Said once at WARNING.
         clock: Tells the epoch seconds.
 
     Raises:
         TypeError, ValueError: An argument makes no sense; the message says what to pass.
-        InsecureTransportError: *token_url* is plain http to another machine, and not *insecure*.
+        InsecureTransportError: *token_url* is plain http to another machine, and not *insecure*; or
+            it is plain http, and one of *proxies* is for it.
     """
 
     _sends = frozenset({"grant_type", "refresh_token", "scope"})

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
 
 from .._errors import LoginRequiredError, RefreshFailedError, TokenRefreshError
+from .._foreign import raised_in
 from .._token import Token
 from ._answer import PUBLIC_CODES, Answer, answer_in
 from ._cause import unless_it_tells
 from ._dialects import refuses
-from ._quote import Secrets
+from ._quote import NOT_SHOWN, Secrets, secrets_in
 from ._said import said_in
+
+T = TypeVar("T")
 
 
 def failure_of(
@@ -31,9 +35,42 @@ def failure_of(
         asked_at, now: When it was called and when it raised, in epoch seconds.
     """
     failure = _failure(error, basis, asked_at, now)
-    known = () if basis is None else (basis.access_token, basis.refresh_token or "")
-    failure.__cause__ = unless_it_tells(error, Secrets.of(known=known))
+    failure.__cause__ = unless_it_tells(error, _secrets_of(error, basis))
     return failure
+
+
+def without_tokens(error: TokenRefreshError, basis: Token | None) -> TokenRefreshError:
+    """Return *error*, a refresher's own word, without what repeats a token."""
+    secrets = _secrets_of(error, basis)
+    for inner in ("__cause__", "__context__"):
+        raised = getattr(error, inner)
+        setattr(error, inner, None if raised is None else unless_it_tells(raised, secrets))
+    error.args = tuple(_unless_it_has(arg, secrets) for arg in error.args)
+    for name, value in vars(error).items():
+        setattr(error, name, _unless_it_has(value, secrets))
+    return error
+
+
+def _unless_it_has(said: T, secrets: Secrets) -> T | str:
+    """Return *said*, unless one of *secrets* is in it as it is: these are words of ours, or of the
+    user's own, and may well resemble a token that is made of words."""
+    has = isinstance(said, str) and any(secret in said for secret in secrets.values)
+    return NOT_SHOWN if has else said
+
+
+def _secrets_of(error: Exception, basis: Token | None) -> Secrets:
+    return Secrets.of(*_requests_in(error), known=secrets_in(basis))
+
+
+def _requests_in(error: Exception) -> Iterator[requests.PreparedRequest]:
+    """Return what was sent, as far as *error* knows."""
+    for raised in raised_in(error):
+        response = getattr(raised, "response", None)
+        answers = (*response.history, response) if isinstance(response, requests.Response) else ()
+        for one in (raised, *answers):
+            request = getattr(one, "request", None)
+            if isinstance(request, requests.PreparedRequest):
+                yield request
 
 
 def _failure(
@@ -78,15 +115,11 @@ def _answer_in(error: Exception, basis: Token | None, asked_at: float, now: floa
     response = error.response if isinstance(error, requests.HTTPError) else None
     if response is None:
         return None
-    known = () if basis is None else (basis.access_token, basis.refresh_token or "")
-    sent = (one.request for one in (*response.history, response))
-    secrets = Secrets.of(
-        *(one for one in sent if isinstance(one, requests.PreparedRequest)), known=known
-    )
     try:
         # Without the path, which may be secret: it is not of our arguments.
         parts = urlsplit(response.url or "")
         name = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "behind the refresher"
+        secrets = _secrets_of(error, basis)
         return answer_in(response, endpoint=name, asked_at=asked_at, now=now, secrets=secrets)
     except Exception:
         return None  # it was not read to its end, and now it cannot be

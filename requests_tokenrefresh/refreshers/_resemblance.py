@@ -1,62 +1,199 @@
 """Whether a text gives a secret away, in whatever spelling a server may repeat it.
 
-Of a text its decodings are looked at, and of a secret its encodings, both without what is neither a
-letter nor a digit, and in small letters. Eight characters in a row that both have are as good as
-all of the secret. So too much is taken for a secret rather than too little.
+A text is read in all ways of `_READINGS`, and what comes of that again: what is in base64 may be
+percent-encoded. Of a text and of a secret only letters and digits count, without case and accents.
+They are alike if eight in a row are the same, or so many shorter pieces that it is no accident: of
+a secret that was cut up. So too much is taken for a secret rather than too little.
 """
 
 from __future__ import annotations
 
 import base64
+import codecs
 import html
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 SHORTEST = 4  # characters; less is no secret (the 1 in ?version=1)
-_TELLING = 8  # characters
-_DEEPEST = 3  # escapes within escapes
-_UNICODE_ESCAPE = re.compile(r"\\(?:u|x|U0000)([0-9A-Fa-f]{2,4})")
+_RUN = 8  # characters in a row that are as good as all of the secret
+_PIECE = 4  # likewise, of which it takes several
+_FEWEST, _MOST = 4, 15  # pieces that it takes, of a short secret and of a long one
+_SHARE = 6  # characters of the secret for which it takes one more
+_DEEPEST = 3  # readings of readings
+
+_HEX = "[0-9A-Fa-f]"
+_ESCAPE = re.compile(
+    rf"\\U({_HEX}{{8}})|(?:\\u|%u|U\+)({_HEX}{{4}})|\\[ux]{{0*({_HEX}+)}}|(?:\\x|0x)({_HEX}{{2}})"
+)
+_CODES = (
+    (re.compile(r"\b[01]{8}\b"), 2),
+    (re.compile(r"(?<=\\)[0-3][0-7]{2}"), 8),
+    (re.compile(r"(?<!\d)(?:[3-9]\d|1[01]\d|12[0-7])(?!\d)"), 10),
+    (re.compile(rf"(?<==){_HEX}{{2}}"), 16),
+)
+_LEGIBLE = re.compile(r"[\x20-\x7e]{6,}")
 
 
-def gives_away(text: str, secret: str) -> bool:
-    """Return whether so much of *secret* is in *text* that nobody should read it."""
-    spellings = _encoded(secret)
+@dataclass(frozen=True, repr=False)
+class _Trace:
+    """What is compared. Without a repr, for tools that show variables."""
+
+    letters: str
+    pieces: frozenset[str]
+
+    @classmethod
+    def of(cls, letters: str) -> _Trace:
+        return cls(letters, _in_a_row(_PIECE, letters))
+
+
+def gives_away(text: str, secrets: Collection[str]) -> bool:
+    """Return whether so much of one of *secrets* is in *text* that nobody should read it."""
+    if not secrets:
+        return False
+    traces = [_Trace.of(letters) for secret in secrets for letters in _spelled(secret)]
+    for reading in _readings(text):
+        if any(secret in reading for secret in secrets):  # which may have no letters
+            return True
+        read = _Trace.of(_bare(reading))
+        if any(_are_alike(read, trace) for trace in traces):
+            return True
+    return False
+
+
+def has_a_piece_of(text: str, secrets: Iterable[str]) -> bool:
+    """Return whether *text* may be a part of one of *secrets*, too short to tell by itself."""
+    letters = _bare(text)
+    pieces = _in_a_row(min(_PIECE, len(letters)), letters) if letters else ()
     return any(
-        _share_a_run(decoded, spelling) for decoded in _decoded(text) for spelling in spellings
+        piece in spelled for secret in secrets for spelled in _spelled(secret) for piece in pieces
     )
 
 
-def _share_a_run(text: str, secret: str) -> bool:
-    length = min(_TELLING, len(secret))
-    return any(secret[n : n + length] in text for n in range(len(secret) - length + 1))
+def _are_alike(text: _Trace, secret: _Trace) -> bool:
+    if len(secret.letters) <= _RUN:
+        return secret.letters in text.letters
+    common = text.pieces & secret.pieces
+    if len(common) >= min(_MOST, max(_FEWEST, len(secret.letters) // _SHARE)):
+        return True
+    return bool(common) and any(run in text.letters for run in _in_a_row(_RUN, secret.letters))
 
 
-def _decoded(text: str) -> Iterator[str]:
-    """Return what *text* may mean, and the same from its end to its beginning."""
-    for _ in range(_DEEPEST + 1):
-        bare = _bare(text)
-        yield bare
-        yield bare[::-1]
-        before, text = text, _unescaped(text)
-        if text == before:
-            return
-
-
-def _unescaped(text: str) -> str:
-    text = _UNICODE_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
-    return unquote_plus(html.unescape(text))
-
-
-def _encoded(secret: str) -> set[str]:
-    """Return *secret* as it may be found in a text: as it is, in hex, and in base64 wherever that
-    begins within a longer one."""
-    content = secret.encode(errors="replace")
-    pieces = (base64.b64encode(content[begin:]).decode() for begin in range(3))
-    spellings = {_bare(secret), content.hex(), *map(_bare, pieces)}
-    return {spelling for spelling in spellings if len(spelling) >= SHORTEST}
+def _in_a_row(length: int, letters: str) -> frozenset[str]:
+    return frozenset(letters[n : n + length] for n in range(len(letters) - length + 1))
 
 
 def _bare(text: str) -> str:
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text))).casefold()
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+    return "".join(filter(str.isalnum, text)).casefold()
+
+
+def _spelled(secret: str) -> set[str]:
+    """Return *secret* bare, and as it is in base64, wherever that begins within a longer one: a
+    reading of it would need its case."""
+    content = secret.encode(errors="replace")
+    whole = ((content[n:], len(content[n:]) * 8 // 6) for n in range(3))
+    in_base64 = {_bare(base64.b64encode(piece).decode()[:length]) for piece, length in whole}
+    return {letters for letters in {_bare(secret), *in_base64} if len(letters) >= SHORTEST}
+
+
+# -- Readings ------------------------------------------------------------------------------------
+
+
+def _readings(text: str) -> Iterator[str]:
+    """Return *text*, and what it may mean."""
+    met = {text}
+    level = [text]
+    for _ in range(_DEEPEST):
+        yield from level
+        found = dict.fromkeys(new for one in level for read in _READINGS for new in read(one))
+        level = [new for new in found if new not in met and len(new) >= SHORTEST]
+        met.update(level)
+    yield from level
+
+
+def _backwards(text: str) -> Iterator[str]:
+    yield text[::-1]
+
+
+def _unescaped(text: str) -> Iterator[str]:
+    """Escapes of URLs, HTML, JSON and programs."""
+    yield html.unescape(unquote_plus(_with_characters(text, _ESCAPE, 16)))
+
+
+def _without_tags(text: str) -> Iterator[str]:
+    yield re.sub(r"<[^<>]*>", "", text)
+
+
+def _from_codes(text: str) -> Iterator[str]:
+    """Numbers of characters, and quoted-printable."""
+    for pattern, base in _CODES:
+        yield _with_characters(text, pattern, base)
+
+
+def _from_hex(text: str) -> Iterator[str]:
+    for digits in re.findall(rf"{_HEX}{{{2 * SHORTEST},}}", re.sub(r"0x|[\W_]", "", text)):
+        for begin in range(2):
+            even = (len(digits) - begin) // 2 * 2
+            yield from _legible(bytes.fromhex(digits[begin : begin + even]))
+
+
+def _from_base64(text: str) -> Iterator[str]:
+    """What is no letter of it may stand between, and it may begin anywhere."""
+    for variant in (text, text.replace("-", "+").replace("_", "/")):
+        for groups in _groups(re.sub(r"[^A-Za-z0-9+/]", "", variant), 4):
+            yield from _legible(base64.b64decode(groups))
+
+
+def _from_base32(text: str) -> Iterator[str]:
+    for groups in _groups(re.sub(r"[^A-Z2-7]", "", text.upper()), 8):
+        yield from _legible(base64.b32decode(groups))
+
+
+def _groups(letters: str, size: int) -> Iterator[str]:
+    """Return all groups of *size* letters in a row, from each of the first letters on."""
+    for begin in range(size):
+        yield letters[begin : begin + (len(letters) - begin) // size * size]
+
+
+def _every_second(text: str) -> Iterator[str]:
+    """What has another letter after each of its own."""
+    yield text[::2]
+    yield text[1::2]
+
+
+def _rotated(text: str) -> Iterator[str]:
+    yield codecs.encode(text, "rot13")
+
+
+def _legible(content: bytes) -> Iterator[str]:
+    """Return what in *content* may be text, in ASCII or UTF-16; most that is decoded is none."""
+    words = _LEGIBLE.findall(content.replace(b"\0", b"").decode("latin-1"))
+    if words:
+        yield " ".join(words)
+
+
+def _with_characters(text: str, numbers: re.Pattern[str], base: int) -> str:
+    """Return *text* with characters in place of the *numbers* in it, of which the group is one."""
+
+    def character(found: re.Match[str]) -> str:
+        number = int(found[found.lastindex or 0], base)
+        return chr(number) if number < 0x110000 else ""
+
+    return numbers.sub(character, text)
+
+
+_READINGS: tuple[Callable[[str], Iterator[str]], ...] = (
+    _backwards,
+    _unescaped,
+    _without_tags,
+    _from_codes,
+    _from_hex,
+    _from_base64,
+    _from_base32,
+    _every_second,
+    _rotated,
+)

@@ -26,7 +26,7 @@ def revoke(token: Token, ask: Callable[..., Answer], question: Callable[..., Que
     failures = []
     for kind, secret in _secrets(token):
         try:
-            answer = ask(question(token=secret, token_type_hint=kind))
+            answer = ask(question(token=secret, token_type_hint=kind)).beside(token)
         except RefreshFailedError as error:
             raise RevocationFailedError(
                 f"the server was not told that the login is over, and its tokens stay good: {error}"

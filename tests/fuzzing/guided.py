@@ -16,7 +16,10 @@ import tempfile
 from pathlib import Path
 
 CHECKS = [
+    "test_causes:test_what_is_told_has_no_secret_in_it",
     "test_challenges:test_any_header_is_read_or_says_nothing",
+    "test_echoes:test_no_secret_is_quoted_however_it_is_spelled",
+    "test_echoes:test_whatever_is_said_is_quoted_in_one_line_or_not_at_all",
     "test_moments:test_any_moment_is_a_finite_one_or_none",
     "test_requests:test_a_token_goes_where_all_parsers_see_an_origin",
     "test_requests:test_an_authorization_of_another_scheme_goes_out_as_it_is",

@@ -112,7 +112,8 @@ HEADERS = st.fixed_dictionaries(
     optional={
         "Retry-After": st.sampled_from(
             [
-                *("0", "7", "-1", "1e999", "nan", "1_0", "\u0661", "0x10", "9" * 400, REFRESH),
+                *("0", "7", "-1", "1e300", "1e999", "nan", "1_0", "\u0661", "0x10", REFRESH),
+                *("9" * 400, "9" * 60_000, "1700000000", "1:" * 30_000),
                 *(
                     "Fri, 31 Dec 9999 23:59:59 GMT",
                     "Fri, 31 Dec 2100 23:59:59",
@@ -124,6 +125,8 @@ HEADERS = st.fixed_dictionaries(
         | st.datetimes().map(lambda moment: moment.strftime("%a, %d %b %Y %H:%M:%S -0000")),
         "Content-Type": st.sampled_from(["application/json", "text/html; charset=x", REFRESH]),
         "Location": st.sampled_from([f"/{REFRESH}", "//[", "http://a:b", "https://a@b/"]),
+        "Date": st.sampled_from(["", "Thu, 01 Jan 1970 00:00:00 GMT", "1" * 60_000]),
+        "Set-Cookie": st.sampled_from(["a=b; expires=x", "a=" + "b; " * 10_000]),
     },
 )
 REFRESHERS = st.sampled_from(["grant", "JSON"])
@@ -142,17 +145,19 @@ def check(refresh: Any, *, status: int | None, certain: bool = False) -> Token |
         status: Of the answer; None if it may be cut off.
         certain: Whether it has to bring one.
     """
-    token, told = None, [""]
+    token, told, pause = None, [""], None
     with no_secret_told(REFRESH, SECRET) as report:
         try:
             token = refresh(OLD)
         except (LoginRequiredError, RefreshFailedError) as error:
             event(type(error).__name__)
+            pause = getattr(error, "retry_after", None)
             told = [str(error), shown(error)]
         # A server that calls the type of its token by the refresh token would have it sent anyway.
         shows = token is not None and token.token_type not in (REFRESH, SECRET)
         report += [repr(token) if shows else "", *told]
     assert told[0].isprintable()
+    assert pause is None or 0 <= pause <= 3600
     if token is None:
         assert not certain
     else:
@@ -253,6 +258,8 @@ CODINGS = {
     "identity": bytes,
     "unheard-of": bytes,
     ", ,": bytes,
+    "gzip, " * 9_000: bytes,
+    "," * 60_000: bytes,
     "br": bytes,
 }
 
@@ -267,6 +274,8 @@ def raw_answers(draw: st.DrawFn) -> tuple[int | None, bytes]:
         coding = draw(st.sampled_from(sorted(CODINGS)))
         headers["Content-Encoding"] = coding
         body = CODINGS[coding](body)
+    if draw(st.sampled_from([False] * 9 + [True])):
+        headers["X-Padding"] = "y" * draw(st.sampled_from([60_000, 65_000]))
     framing = draw(st.sampled_from(["length", "length", "too short", "too long", "chunks", "none"]))
     if framing == "chunks":
         headers["Transfer-Encoding"] = "chunked"

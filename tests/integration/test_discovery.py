@@ -270,10 +270,20 @@ def test_nothing_is_sent_that_the_environment_knows(
     assert request.headers["Accept"] == "application/json"
 
 
-def test_a_proxy_cannot_make_up_what_a_server_on_this_machine_says(site: Site) -> None:
+@pytest.mark.parametrize("key", ["http", "all", "HTTP", "http://127.0.0.1", "All://127.0.0.1"])
+def test_a_proxy_cannot_make_up_what_a_server_on_this_machine_says(site: Site, key: str) -> None:
     with pytest.raises(InsecureTransportError, match="proxies="):
-        site.discover(proxies={"http": "http://127.0.0.1:1"})
+        site.discover(proxies={key: "http://127.0.0.1:1"})
     assert site.asked == []
+
+
+def test_the_password_of_a_proxy_is_not_told() -> None:
+    for proxy in ("http://me:{}@127.0.0.1:1", "http://me:{}@a b:x"):
+        proxies = {"https": proxy.format("pw-5f2d9c1b7a3e")}
+        with pytest.raises(RefreshFailedError) as caught:
+            AuthorizationServer.discover("https://auth.example.test", proxies=proxies)
+        shown = f"{caught.value} {caught.value.__cause__!r} {caught.value.__context__!r}"
+        assert "5f2d9c1b7a3e" not in shown
 
 
 # -- Whose it is ----------------------------------------------------------------------------------

@@ -235,6 +235,13 @@ def test_what_is_sent_is_not_repeated(endpoint: Endpoint) -> None:
     assert "not shown" in failure.said
 
 
+def test_nor_is_the_token_that_was_sent_before(endpoint: Endpoint) -> None:
+    told = {"error": "unsupported", "error_description": f"it is not {REFRESH[::-1]}"}
+    endpoint.replies = [Reply(200), Reply.json(told, 400)]
+    assert endpoint.failure().said == "unsupported: not shown: it repeats a secret"
+    assert endpoint.kinds == ["refresh_token", "access_token"]
+
+
 def test_who_does_not_answer_was_not_told(endpoint: Endpoint) -> None:
     """Nor is the access token tried: whoever is out of reach is so for both."""
     endpoint.replies = [None, None]  # it is asked once more where the connection breaks

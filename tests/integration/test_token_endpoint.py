@@ -29,7 +29,7 @@ from cryptography.x509.oid import NameOID
 from requests.auth import HTTPDigestAuth
 
 from requests_tokenrefresh import mount
-from requests_tokenrefresh._errors import RefreshFailedError
+from requests_tokenrefresh._errors import InsecureTransportError, RefreshFailedError
 from requests_tokenrefresh._token import Token
 from requests_tokenrefresh.refreshers import ClientCredentialsGrant, RefreshTokenGrant
 from requests_tokenrefresh.refreshers._early import refreshing
@@ -470,6 +470,63 @@ def test_a_reply_as_large_as_the_bound_is_read(http_server, encoding, pack):
     assert grant(server)(OLD).access_token == "new-access-token"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WWW-Authenticate", "Bearer " + "a=b, " * 12_000),
+        ("Set-Cookie", "a=b; " + "c=d; " * 12_000),
+        ("Content-Type", "a/b; " + "c=d; " * 12_000),
+        ("Content-Encoding", "," * 60_000),
+        ("Location", "https://a/" + "%a" * 30_000),
+        ("Retry-After", "9" * 60_000),
+        ("Date", "1:" * 30_000),
+        ("X" * 50_000, "y" * 10_000),
+    ],
+    ids=lambda text: text[:16],
+)
+@pytest.mark.parametrize("status", [200, 302])
+def test_a_head_of_six_megabytes_is_not_looked_at(raw_server, name, value, status):
+    """As many lines as http.client takes, each as long as it takes; some took minutes."""
+    line = f"{name}: {value}\r\n".encode()
+
+    def script(connection):
+        read_request(connection)
+        connection.sendall(f"HTTP/1.1 {status} X\r\n".encode() + line * 97 + b"\r\n" + BODY)
+
+    error = failure(grant(raw_server(script)))
+    assert "the reply's head is larger than 65536 bytes" in str(error)
+
+
+@pytest.mark.parametrize("length", [64 * 1024 - 100, 64 * 1024 + 1])
+def test_a_head_is_read_up_to_64_kib(raw_server, length):
+    lines = [b"X-%04d: " % number + b"y" * 1016 for number in range(length // 1024)]
+
+    def script(connection):
+        read_request(connection)
+        rest = b"Z: " + b"z" * (length - sum(len(line) - 2 for line in lines) - 1)
+        head = b"\r\n".join([b"HTTP/1.1 200 OK", *lines, rest])
+        connection.sendall(head + b"\r\n\r\n" + BODY)
+
+    refresher = grant(raw_server(script))
+    if length > 64 * 1024:
+        assert "the reply's head is larger" in str(failure(refresher))
+    else:
+        assert refresher(OLD).access_token == "new-access-token"
+
+
+@pytest.mark.parametrize("codings", ["identity, " * 5, ", ,identity,, " * 5, " ,, "])
+def test_what_is_packed_five_times_is_unpacked(http_server, codings):
+    server = http_server(lambda _: Reply(body=BODY, headers=[("Content-Encoding", codings)]))
+    assert grant(server)(OLD).access_token == "new-access-token"
+
+
+@pytest.mark.parametrize("codings", ["identity, " * 6, "gzip, " * 9_000, "a, , b" * 9_000])
+def test_what_is_packed_more_often_is_not_unpacked(http_server, codings):
+    server = http_server(lambda _: Reply(body=BODY, headers=[("Content-Encoding", codings)]))
+    error = str(failure(grant(server)))
+    assert "packed more than 5 times" in error or "Too many content encodings" in error
+
+
 def test_the_bound_can_be_another(http_server):
     server = http_server(lambda _: Reply(body=padded(101)))
     assert "larger than 100 bytes" in str(failure(grant(server, max_reply_bytes=100)))
@@ -531,6 +588,22 @@ def test_plain_http_does_not_leave_the_machine_through_the_environments_proxy(
     server = http_server(lambda _: Reply(body=BODY))
     assert grant(server)(OLD).access_token == "new-access-token"
     assert proxy.connections == 0
+
+
+@pytest.mark.parametrize("key", ["all", "http", "http://{}", "all://{}"])
+def test_nor_where_an_auth_has_set_another_url(http_server, key):
+    """What proxies= has is for the URL that the grant was made with."""
+    proxy, server = (http_server(lambda _: Reply(502)) for _ in range(2))
+
+    def auth(request):
+        request.url = f"{server.url}/token"
+        return request
+
+    proxies = {key.format("127.0.0.1"): proxy.url, "https": proxy.url}
+    refresher = RefreshTokenGrant("https://auth.example.test/token", auth=auth, proxies=proxies)
+    with pytest.raises(InsecureTransportError, match="leave that out of proxies=, or use https"):
+        refresher(OLD)
+    assert (proxy.connections, server.connections) == (0, 0)
 
 
 def test_a_proxy_that_was_asked_for_is_used(raw_server):

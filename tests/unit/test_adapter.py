@@ -496,6 +496,19 @@ def test_plain_http_does_not_take_the_token_to_a_proxy(
     assert authorizations(api) == ["Bearer access-0"]
 
 
+@pytest.mark.parametrize("url", ["HTTP://localhost:8000/", "hTTp://LOCALHOST:8000/orders"])
+def test_nor_does_a_request_whose_scheme_is_spelled_otherwise(url: str) -> None:
+    """As one may be that was not prepared by requests."""
+    source = make_source(origins=["http://localhost:8000"])
+    session = requests.Session()
+    session.mount("http://", TokenRefreshAdapter(source))
+    session.proxies = {"http": "http://127.0.0.1:3128"}
+    request = session.prepare_request(requests.Request("GET", "http://localhost:8000/"))
+    request.url = url
+    with pytest.raises(InsecureTransportError):
+        session.send(request)
+
+
 @pytest.mark.parametrize("value", ["Basic dTpw", b"Digest username=me", "AWS4-HMAC-SHA256 x"])
 def test_an_authorization_of_another_scheme_passes_through(
     api: responses.RequestsMock, value: str | bytes

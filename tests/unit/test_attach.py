@@ -16,6 +16,7 @@ from requests.cookies import RequestsCookieJar
 
 from requests_tokenrefresh import (
     FileTokenStore,
+    InsecureTransportError,
     Token,
     TokenRefreshAdapter,
     TokenSource,
@@ -233,6 +234,21 @@ def test_a_function_cannot_take_the_token_to_another_origin(elsewhere: str) -> N
         session_for(attach=attach).get(URL)
     assert caught.value.request is not None
     assert caught.value.request.url == URL
+
+
+def test_a_function_cannot_take_the_token_to_a_proxy_in_plain_http() -> None:
+    """The URL that it makes is one of the origins, and its proxy is another machine."""
+
+    def downgrade(request: requests.PreparedRequest, token: Token) -> None:
+        request.url = "http://localhost:8000/orders"
+        request.headers["X-Auth-Token"] = token.access_token
+
+    source = make_source(origins=["https://localhost", "http://localhost:8000"])
+    session = requests.Session()
+    session.mount("https://localhost", TokenRefreshAdapter(source, attach=downgrade))
+    session.proxies = {"http": "http://127.0.0.1:3128"}
+    with pytest.raises(InsecureTransportError, match="NO_PROXY"):
+        session.get("https://localhost/orders")
 
 
 # -- in the query: never in an error, and warned of once ------------------------------------------

@@ -383,6 +383,17 @@ def test_an_error_that_repeats_a_secret_is_not_shown():
     assert attempt["state"] not in str(caught.value)
 
 
+def test_nor_is_one_that_repeats_it_in_two_parts():
+    made = grant()
+    attempt = made.begin(BACK)
+    state = attempt["state"]
+    said = {"error": state[:7], "error_description": state[7:14], "state": state}
+    with pytest.raises(LoginFailedError) as caught:
+        made.finish(attempt, f"?{urlencode(said)}")
+    assert state[:7] not in str(caught.value)
+    assert state[7:14] not in str(caught.value)
+
+
 def test_a_code_that_is_refused_fails_this_attempt_only(endpoint):
     """RFC 6749 section 5.2: it was used, or has expired."""
     endpoint.post(f"{ISSUER}/token", json={"error": "invalid_grant"}, status=400)

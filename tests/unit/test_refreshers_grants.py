@@ -441,19 +441,26 @@ LOOPBACK = "http://127.0.0.1:8000/token"
         (LOOPBACK, False, "all"),
         (LOOPBACK, False, "http://127.0.0.1"),
         (LOOPBACK, False, "all://127.0.0.1"),
+        (LOOPBACK, False, "HTTP"),
+        (LOOPBACK, False, "All"),
+        (LOOPBACK, False, "HTTP://127.0.0.1"),
         ("HTTP://LOCALHOST/token", False, "all"),
+        ("http://localhost/token", False, "ALL://LocalHost"),
         ("http://[::1]/token", False, "http"),
         ("http://auth:8000/token", True, "all"),
         ("http://auth:8000/token", True, "http://auth"),
+        ("http://b\u00fccher.example/token", True, "http://xn--bcher-kva.example"),
+        ("http://B\u00dcCHER.example/token", True, "all://xn--bcher-kva.example"),
     ],
 )
+@pytest.mark.parametrize("proxy", [PROXY, "https://proxy.example.com", "socks5h://127.0.0.1:1080"])
 @pytest.mark.parametrize("refresher", [RefreshTokenGrant, ClientCredentialsGrant, JSONRefresh])
 def test_plain_http_through_a_proxy_is_refused_when_the_grant_is_made(
-    refresher, url, insecure, key
+    refresher, url, insecure, key, proxy
 ):
     client = {} if refresher is JSONRefresh else {"client_id": "a", "client_secret": "b"}
     with pytest.raises(InsecureTransportError, match="the proxy that proxies= has for it"):
-        refresher(url, **client, insecure=insecure, proxies={key: PROXY})
+        refresher(url, **client, insecure=insecure, proxies={key: proxy})
 
 
 @pytest.mark.parametrize(
@@ -478,9 +485,24 @@ def test_a_mapping_of_proxies_that_changes_later_is_not_looked_at(endpoint):
     [
         *[(f"{name}=abc", True) for name in ("key", "api_key", "client_secret", "apiToken", "sig")],
         *[(f"{name}=abc", True) for name in ("password", "X-Amz-Signature", "code", "auth")],
+        *[
+            (f"{name}=abc", True)
+            for name in ("sid", "SAS", "jwt", "assertion", "session-id", "otp")
+        ],
         ("tenant=9f86d081884c7d65", True),
+        ("9f86d081884c7d65", True),
+        ("=9f86d081884c7d65", True),
+        ("a=1;key=abc", True),
+        ("%6Bey=abc", True),
+        ("a=123456789012", True),
+        ("a=b&c=hunter2hunter2", True),
         ("version=1", False),
+        ("v2", False),
+        ("key", False),
+        ("key=", False),
         ("p=B2C_1_signin", False),
+        ("p=B2C_1A_SignUpOrSignIn_Company", False),
+        ("sidebar=of-the-pinboard", False),
         ("realm=the-whole-of-the-company", False),
         ("api-version=2024-10-01", False),
         ("", False),
