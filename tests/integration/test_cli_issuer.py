@@ -13,6 +13,7 @@ import oauthlib
 import pytest
 import requests
 
+from requests_tokenrefresh.cli import pending
 from requests_tokenrefresh.cli.device_endpoint import GRANT_TYPE as DEVICE_CODE
 from requests_tokenrefresh.cli.server import DemoServer
 from tests.support.demo_server import demo_server
@@ -355,10 +356,12 @@ def test_an_id_token_comes_with_openid_and_names_alice(asking):
     assert (renewed["scope"], "id_token" in renewed) == ("openid offline_access", False)
 
 
-def test_many_that_never_come_back_are_forgotten_the_oldest_first(asking):
+def test_many_that_never_come_back_are_forgotten_the_oldest_first(asking, monkeypatch):
+    assert pending._MOST == 1000
+    monkeypatch.setattr(pending, "_MOST", 20)
     first = asking.redirect()["code"]
     second = asking.redirect()["code"]
-    for _ in range(999):
+    for _ in range(19):
         asking.redirect()
     assert refused(asking.exchange(first)) == "invalid_grant"
     assert asking.exchange(second).status_code == 200
