@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from tests.benchmarks import growing, happy_path, memory, processes, soak, storm
+from tests.benchmarks import growing, happy_path, importing, memory, processes, soak, storm
 from tests.benchmarks.report import machine
 
 _PARTS = {
     "happy-path": happy_path.report,
+    "importing": importing.report,
     "storm": storm.report,
     "soak": soak.report,
     "memory": memory.report,

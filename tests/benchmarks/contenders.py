@@ -22,7 +22,15 @@ Contender: TypeAlias = Callable[[Server, int], requests.Session]
 def this_package(
     server: Server, connections: int, *, told: bool = True, **options: Any
 ) -> requests.Session:
-    """Return a session with the adapter.
+    """Return a session with the adapter, over what `logged_in` returns."""
+    tokens = logged_in(server, told=told, **options)
+    session = requests.Session()
+    session.mount(server.url, TokenRefreshAdapter(tokens, pool_maxsize=connections))
+    return session
+
+
+def logged_in(server: Server, *, told: bool = True, **options: Any) -> TokenSource:
+    """Log in, and return the source of that login.
 
     Unless the client is *told* how long tokens live, nothing but a 401 ends one. *options* are
     those of `TokenSource`.
@@ -37,10 +45,7 @@ def this_package(
         return as_told(server.refresh(old.refresh_token))
 
     first = Token.from_mapping(as_told(server.login()), received_at=time.time())
-    tokens = TokenSource(refresh, origins=[server.url], token=first, **options)
-    session = requests.Session()
-    session.mount(server.url, TokenRefreshAdapter(tokens, pool_maxsize=connections))
-    return session
+    return TokenSource(refresh, origins=[server.url], token=first, **options)
 
 
 def careful_hook(server: Server, connections: int) -> requests.Session:
