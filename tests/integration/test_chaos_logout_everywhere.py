@@ -1,19 +1,18 @@
 """`logout(revoke=True)` in one process against a refresh in another: no good token is left.
 
-With the environment variable ``ALL_LOGOUTS=1`` every store goes through 200 of them.
+At length (``LONG=stores``) every store goes through 200 of them.
 """
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from requests_tokenrefresh import TokenStore
+from tests.support.length import at_length
 from tests.support.login_site import LoginSite
 from tests.support.workers import Workers
 
-_MANY, _FEW = (200, 200) if os.environ.get("ALL_LOGOUTS") == "1" else (20, 4)
+_MANY, _FEW = (200, 200) if at_length("stores") else (20, 4)
 
 # A server that revokes all of a login when a refresh token comes again would hide what is left.
 _STRICT = pytest.mark.parametrize("site", ["refuse"], indirect=True)
