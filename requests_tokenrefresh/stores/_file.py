@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from .._errors import TokenStoreError
 from .._token import Token
 from ._content import LARGEST, Cipher, check_cipher, decode, encode
 from ._file_draft import (
@@ -26,21 +27,22 @@ from ._file_draft import (
 from ._file_lock import file_lock
 from ._file_pause import FilePause
 from ._file_privacy import (
-    MODE_TELLS_WHO_MAY_READ,
     refuse_folder_that_shares,
+    refuse_second_name,
     refuse_unless_private,
     refuse_unless_regular,
     told_of,
+    without_check,
 )
 from ._file_system import (
     IN_THE_WAY,
     NO_PERMISSION,
     NO_ROOM,
-    make_folder,
     open_at_once,
     os_errors_explained,
 )
-from ._file_way import behind_links
+from ._file_trust import MODE_TELLS_WHO_MAY_READ
+from ._file_way import Place, Way, absolute
 from ._protocol import StoredPause
 from ._secret import Secret
 from ._timeout import check_timeout
@@ -58,9 +60,11 @@ class FileTokenStore:
 
     The file is created with mode 0600, in folders that are created with 0700; the mode of a folder
     that exists is not changed. A file that belongs to somebody else, or that others can read or
-    write, is refused, and so is one that is found by a link of somebody else or in a folder that
-    others can write (except on Windows, where the mode does not tell). If *path* is a symbolic
-    link, the file it points to is replaced, and the link stays.
+    write, is refused, and so is one that is found by a link of somebody else, or in a folder that
+    is somebody else's or that others can write (except on Windows, where the mode does not tell).
+    This user and root are trusted; a sticky folder such as ``/tmp``, and a group that only this
+    user is in, let nobody else replace what is there. If *path* is a symbolic link, the file it
+    points to is replaced, and the link stays.
 
     Beside the token stays an empty file, with ``.lock`` added to the name: the lock; and one with
     ``.pause``, as long as the token endpoint is not to be asked again. So the folder has to be one
@@ -78,10 +82,12 @@ class FileTokenStore:
         path: Of the token file, which need not exist yet; ``~`` is expanded, and a relative path
             counts from the current folder of this moment.
         cipher: Encrypts what the file holds; None to write it as it is.
-        private: Whether to refuse a file that is not this user's alone. False is for mounted
-            secrets, logins that several users share, and drives whose files have no mode of their
-            own. Then a file that is replaced keeps its group and mode, and others can wait for the
-            lock and see a pause.
+        private: Whether to refuse a file, and folders on the way to it, that are not this user's
+            alone. False is for mounted secrets, logins that several users share, and drives whose
+            files have no mode of their own: whoever can write there can read, replace and end this
+            login. Links of others are refused all the same, as they may lead to another login.
+            Then a file that is replaced keeps its group and mode, and others can wait for the lock
+            and see a pause.
 
     Attributes:
         path: The same, as an absolute `pathlib.Path`.
@@ -101,9 +107,11 @@ class FileTokenStore:
         cipher: Cipher | None = None,
         private: bool = True,
     ) -> None:
-        self.path = _absolute(path)
+        self.path = absolute(path)
         self._cipher = check_cipher(cipher)
         self.private = private
+        self._without = without_check(self.path)
+        self._way = Way(self.path, private=private, found=_called(self.path), without=self._without)
         self._here = threading.local()  # .turn: of this thread, while it has the lock
 
     def __repr__(self) -> str:
@@ -120,14 +128,15 @@ class FileTokenStore:
         Raises:
             StoreUnavailableError: The file cannot be read.
             StoreContentError: It holds something else than a token. It is left as it was.
-            TokenStoreError: It belongs to somebody else or is not private, or is no regular file.
+            TokenStoreError: It, or the way to it, is another's or not private, or it is no regular
+                file.
         """
-        path = self._place()
-        token = self._load(path)
+        place = self._way.look()
+        token = self._load(place)
         # A mounted secret is renewed by moving a link, and its old file is gone at once.
-        while token is None and path != (moved := self._place()):
-            path = moved
-            token = self._load(path)
+        while token is None and place != (moved := self._way.look()):
+            place = moved
+            token = self._load(place)
         return token
 
     def save(self, token: Token) -> None:
@@ -139,12 +148,13 @@ class FileTokenStore:
             StoreContentError, TokenStoreError: As for `load`, or *token* cannot be stored. The file
                 is left as it was.
         """
-        path = self._place()
+        place = self._prepared()
+        path = place.path
         content = encode(token, _called(path), self._cipher)
-        self._load(path)
+        self._load(place)
         with self._changing("write", path):
             self._draft(path, content).put_in_place()
-        self._pause_of(path).end()
+        self._pause_of(place).end()
         sync_folder(path.parent)
         remove_leftovers(path)
 
@@ -155,12 +165,13 @@ class FileTokenStore:
             StoreUnavailableError: The file cannot be removed. It is left as it was.
             StoreContentError, TokenStoreError: As for `load`.
         """
-        path = self._place()
-        if self._load(path) is not None:
+        place = self._way.look()
+        path = place.path
+        if self._load(place) is not None:
             with self._changing("remove", path):
                 path.unlink(missing_ok=True)
             sync_folder(path.parent)
-        self._pause_of(path).end()
+        self._pause_of(place).end()
         remove_leftovers(path)
 
     def ensure_can_save(self) -> None:
@@ -174,8 +185,9 @@ class FileTokenStore:
             StoreContentError, TokenStoreError: As for `load`, or the file cannot be replaced: it is
                 mounted by itself, say.
         """
-        path = self._place()
-        self._load(path)
+        place = self._prepared()
+        path = place.path
+        self._load(place)
         refuse_irreplaceable(path)
         with self._changing("write", path):
             # Noise, as a file system that compresses would find room for zeros.
@@ -192,7 +204,7 @@ class FileTokenStore:
         Raises:
             StoreUnavailableError: It cannot be read.
         """
-        return self._pause_of(self._place()).load()
+        return self._pause_of(self._way.look()).load()
 
     def save_pause(self, pause: StoredPause | None) -> None:
         """Keep *pause*; None ends it.
@@ -200,8 +212,8 @@ class FileTokenStore:
         Raises:
             StoreUnavailableError: It cannot be written.
         """
-        path = self._place()
-        self._pause_of(path).save(pause, like=self._model(path))
+        place = self._prepared()
+        self._pause_of(place).save(pause, like=self._model(place.path))
 
     @contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
@@ -214,18 +226,18 @@ class FileTokenStore:
         Raises:
             StoreLockTimeoutError: Another thread or process held the lock all that time.
             StoreUnavailableError: The lock file cannot be opened, or its file system has no locks.
-            TokenStoreError: The token file belongs to somebody else or is not private, or is no
-                regular file. No lock file has been made.
+            TokenStoreError: As for `load`, and no lock file has been made; or the lock is another
+                user's, or no regular file.
             TypeError, ValueError: *timeout* is not a number of seconds that can be waited for.
         """
         check_timeout(timeout)
-        path = self._place()
+        place = self._prepared()
         # Or `sudo`, tried once and refused, would leave a lock that nobody else can open.
-        with _reading(path), suppress(FileNotFoundError):
-            self._refuse_unfit(path, path.stat())
-        mode = 0o600 if self.private else None
-        advice = functools.partial(self._advice, path)
-        with file_lock(Path(f"{path}.lock"), timeout, mode=mode, advice=advice):
+        with _reading(place.path), suppress(FileNotFoundError):
+            self._refuse_unfit(place, place.path.lstat())
+        beside = place.beside(f"{place.path.name}.lock")
+        advice = functools.partial(self._advice, place.path)
+        with file_lock(beside, timeout, private=self.private, advice=advice):
             self._here.turn = turn = _Turn()
             try:
                 yield
@@ -233,29 +245,35 @@ class FileTokenStore:
                 self._here.turn = None
                 turn.end()
 
-    def _place(self) -> Path:
-        # Looked up every time, as a link may be set or moved while we live. Replacing the link
-        # instead of the file would detach whoever manages it, and two names would have two locks.
-        return behind_links(self.path, private=self.private)
+    def _prepared(self) -> Place:
+        """Return the place, whose folder is there.
 
-    def _pause_of(self, path: Path) -> FilePause:
-        return FilePause(Path(f"{path}.pause"), private=self.private)
+        Behind links, as replacing one instead of the file would detach whoever manages it, and two
+        names would have two locks.
+        """
+        with self._changing("write", self.path):
+            return self._way.prepare()
 
-    def _load(self, path: Path) -> Token | None:
+    def _pause_of(self, place: Place) -> FilePause:
+        return FilePause(place.beside(f"{place.path.name}.pause"), private=self.private)
+
+    def _load(self, place: Place) -> Token | None:
+        path = place.path
         with _reading(path):
             try:
                 with open(path, "rb", opener=open_at_once) as file:
                     status = os.fstat(file.fileno())
-                    self._refuse_unfit(path, status)
+                    self._refuse_unfit(place, status)
                     content = Secret(file.read(LARGEST + 1))
             except FileNotFoundError:
                 return None
         return decode(content, _called(path), self._cipher, written_at=status.st_mtime)
 
-    def _refuse_unfit(self, path: Path, status: os.stat_result) -> None:
-        refuse_unless_regular(path, status)
+    def _refuse_unfit(self, place: Place, status: os.stat_result) -> None:
+        refuse_unless_regular(place.path, status)
         if self.private:
-            refuse_unless_private(path, status)
+            refuse_unless_private(place.path, status, without=self._without)
+        refuse_second_name(place, status)
 
     @contextmanager
     def _changing(self, verb: str, path: Path) -> Iterator[None]:
@@ -263,6 +281,8 @@ class FileTokenStore:
         with os_errors_explained(problem, functools.partial(self._advice, path)):
             try:
                 yield
+            except TokenStoreError:
+                raise  # an OSError by way of requests
             except OSError:
                 refuse_irreplaceable(path)  # that says more
                 raise
@@ -283,22 +303,21 @@ class FileTokenStore:
 
     def _draft(self, path: Path, content: bytes) -> Draft:
         """Return a draft that holds *content*: one that this turn has kept, if that will do."""
-        make_folder(path.parent)
         turn = self._turn()
         kept = turn.take(path) if turn is not None else None
         if kept is not None:
             with suppress(OSError):  # it is too small, or somebody has removed it
-                kept.rewrite(content)
-                return kept
-        check = refuse_folder_that_shares if self.private else None
-        return Draft(path, content, like=self._model(path), check=check)
+                if kept.rewrite(content):
+                    return kept
+        check = functools.partial(refuse_folder_that_shares, without=self._without)
+        return Draft(path, content, like=self._model(path), check=check if self.private else None)
 
     def _model(self, path: Path) -> os.stat_result | None:
         """Return the status of the file whose group and mode a new one gets."""
         if self.private or not MODE_TELLS_WHO_MAY_READ:
             return None
         try:
-            return path.stat()
+            return path.lstat()
         except FileNotFoundError:
             return None
 
@@ -336,34 +355,6 @@ class _Turn:
         """Give the room back."""
         if self.draft is not None and self.is_here:
             self.draft.discard()
-
-
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    name = os.fspath(path) if isinstance(path, str | os.PathLike) else path
-    if not isinstance(name, str):
-        raise TypeError(
-            f"path is a str or an os.PathLike of one, got {type(path).__name__}; "
-            'pass the path of the token file, such as "~/.config/reports/token.json"'
-        )
-    if not name or "\0" in name or not _is_written(name):
-        raise ValueError(
-            f"path {name!r} cannot name a file; "
-            'pass the path of the token file, such as "~/.config/reports/token.json"'
-        )
-    try:
-        return Path(name).expanduser().absolute()
-    except RuntimeError:
-        raise ValueError(f"path {name!r}: there is no such home; write the path out") from None
-
-
-def _is_written(name: str) -> bool:
-    """Return whether the system can write *name*: not one with half a character, unless Python has
-    made that of a byte."""
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _called(path: Path) -> str:

@@ -66,6 +66,7 @@ class Draft:
         fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         self.path = path
         self._draft = Path(name)
+        self._made = os.fstat(fd)
         try:
             with os.fdopen(fd, "wb") as file:
                 if like is not None:
@@ -81,17 +82,23 @@ class Draft:
             self.discard()
             raise
 
-    def rewrite(self, content: bytes) -> None:
-        """Replace what is in it. It is gone if that is not possible."""
+    def rewrite(self, content: bytes) -> bool:
+        """Replace what is in it, and return whether that is possible: it is not if others have put
+        something else in its place. It is gone then, and if it cannot be written."""
         try:
-            with self._draft.open("r+b") as file:
-                file.write(content)
-                file.truncate()
-                file.flush()
-                os.fsync(file.fileno())
+            with open(self._draft, "r+b", opener=open_at_once) as file:
+                is_ours = os.path.samestat(os.fstat(file.fileno()), self._made)
+                if is_ours:
+                    file.write(content)
+                    file.truncate()
+                    file.flush()
+                    os.fsync(file.fileno())
         except BaseException:
             self.discard()
             raise
+        if not is_ours:
+            self.discard()
+        return is_ours
 
     def put_in_place(self) -> None:
         """Replace the file in one step. The draft is gone if that is not possible."""

@@ -7,27 +7,30 @@ at this moment, and its login would be undone.
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
-from pathlib import Path
 
 from ._content import decode_pause, encode_pause
 from ._file_draft import Draft, remove_leftovers
-from ._file_privacy import is_of_another
-from ._file_system import make_folder, open_at_once, os_errors_explained
+from ._file_privacy import may_be_of_others
+from ._file_system import open_at_once, os_errors_explained
+from ._file_way import Place
 from ._protocol import StoredPause
 
 _LARGEST = 100  # bytes; it takes thirty
 
 
 class FilePause:
-    """The pause in the file *path*, which is not there if there is none.
+    """The pause in the file at *place*, which is not there if there is none. Anything but a regular
+    file counts as none, and so does what others may have put there.
 
     Args:
-        private: Whether one that another user has put there counts as none.
+        private: Whether that is so for what is another user's.
     """
 
-    def __init__(self, path: Path, *, private: bool = True) -> None:
-        self._path = path
+    def __init__(self, place: Place, *, private: bool = True) -> None:
+        self._place = place
+        self._path = place.path
         self._private = private
 
     def load(self) -> StoredPause | None:
@@ -38,8 +41,11 @@ class FilePause:
         """
         with os_errors_explained(f"cannot read the pause {self._path}"):
             try:
+                if not stat.S_ISREG(self._path.lstat().st_mode):
+                    return None
                 with open(self._path, "rb", opener=open_at_once) as file:
-                    if self._private and is_of_another(os.fstat(file.fileno())):
+                    status = os.fstat(file.fileno())
+                    if may_be_of_others(self._place, status, private=self._private):
                         return None
                     return decode_pause(file.read(_LARGEST))
             except FileNotFoundError:
@@ -55,7 +61,6 @@ class FilePause:
             if pause is None:
                 self._path.unlink(missing_ok=True)
                 return
-            make_folder(self._path.parent)
             Draft(self._path, encode_pause(pause), like=like).put_in_place()
         remove_leftovers(self._path)
 

@@ -8,16 +8,10 @@ import stat
 from pathlib import Path
 
 from .._errors import TokenStoreError
-
-MODE_TELLS_WHO_MAY_READ = os.name == "posix"
-"""On Windows access lists decide, and the mode only repeats the read-only flag."""
+from ._file_trust import MODE_TELLS_WHO_MAY_READ, is_of_another
+from ._file_way import Place
 
 OTHERS_MAY_READ_OR_WRITE = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
-
-
-def is_of_another(status: os.stat_result) -> bool:
-    """Return whether it belongs to neither this user nor root, who may read and write all."""
-    return MODE_TELLS_WHO_MAY_READ and status.st_uid not in (0, os.geteuid())
 
 
 def refuse_unless_regular(path: Path, status: os.stat_result) -> None:
@@ -30,8 +24,11 @@ def refuse_unless_regular(path: Path, status: os.stat_result) -> None:
         raise TokenStoreError(f"{path} is not a regular file; pass the path of another one")
 
 
-def refuse_unless_private(path: Path, status: os.stat_result) -> None:
+def refuse_unless_private(path: Path, status: os.stat_result, *, without: str) -> None:
     """Refuse a token file that is not its owner's alone, or not this user's.
+
+    Args:
+        without: How to do without this check, as the end of an error.
 
     Raises:
         TokenStoreError: *status*, which is that of *path*, says so.
@@ -41,18 +38,73 @@ def refuse_unless_private(path: Path, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
         raise TokenStoreError(
             f"the token file {path} belongs to another user (uid {status.st_uid}), who can read "
-            f"and replace the login in it; make it yours: {_chown(path)}; {without_check(path)}"
+            f"and replace the login in it; make it yours: {_chown(path)}; {without}"
         )
     if status.st_mode & OTHERS_MAY_READ_OR_WRITE:
         raise TokenStoreError(
             f"the token file {path} can be read or written by other users "
             f"(mode {stat.S_IMODE(status.st_mode):04o}); make it private: "
-            f"chmod 600 {shlex.quote(str(path))}; {without_check(path)}"
+            f"chmod 600 {shlex.quote(str(path))}; {without}"
         )
 
 
-def refuse_folder_that_shares(path: Path, status: os.stat_result) -> None:
+def may_be_of_others(place: Place, status: os.stat_result, *, private: bool) -> bool:
+    """Return whether others may have put there what is at *place*: where they can, it is another
+    user's (which *private* minds), or a file from elsewhere, by a second name."""
+    is_anothers = private and is_of_another(status)
+    return place.is_shared and (is_anothers or status.st_nlink > 1)
+
+
+def refuse_second_name(place: Place, status: os.stat_result) -> None:
+    """Refuse a file of this user's that others may have put there: it may be another login.
+
+    Raises:
+        TokenStoreError: *status*, which is that of the file at *place*, says so.
+    """
+    if may_be_of_others(place, status, private=False):
+        path = shlex.quote(str(place.path))
+        raise TokenStoreError(
+            f"{place.path} has another name as well (a hard link), and others can write into its "
+            "folder: it may be a file from elsewhere; remove it if it is, or else put a copy in "
+            f"its place: cp -p {path} {path}.copy && mv {path}.copy {path}"
+        )
+
+
+def refuse_lock_of_others(place: Place, *, private: bool) -> None:
+    """Refuse a lock, if there is one, that is none of this login's.
+
+    Args:
+        private: Whether to refuse one that another user has put there, too.
+
+    Raises:
+        TokenStoreError: It is such a lock, or a link, a folder, a device.
+        OSError: It cannot be asked.
+    """
+    try:
+        status = place.path.lstat()
+    except FileNotFoundError:
+        return
+    rm = "sudo rm" if is_of_another(status) else "rm"
+    remove = f"remove it: {rm} {shlex.quote(str(place.path))}"
+    if not stat.S_ISREG(status.st_mode):
+        raise TokenStoreError(f"{place.path} is not a regular file, as a lock is; {remove}")
+    if is_of_another(status) and may_be_of_others(place, status, private=private):
+        raise TokenStoreError(
+            f"{place.path} belongs to another user (uid {status.st_uid}), who can keep this lock "
+            f"for ever; keep the login in a folder of your own, or {remove}"
+        )
+    if may_be_of_others(place, status, private=False):
+        raise TokenStoreError(
+            f"{place.path} has another name as well (a hard link), and others can write into its "
+            f"folder: it may be a file from elsewhere; {remove}"
+        )
+
+
+def refuse_folder_that_shares(path: Path, status: os.stat_result, *, without: str) -> None:
     """Refuse to put the token file *path* where even a new file is not its writer's alone.
+
+    Args:
+        without: As for `refuse_unless_private`.
 
     Raises:
         TokenStoreError: *status*, that of a new file made with mode 0600, says so.
@@ -65,11 +117,13 @@ def refuse_folder_that_shares(path: Path, status: os.stat_result) -> None:
             f"a token file in {path.parent} is not private: a new file there belongs to uid "
             f"{status.st_uid} and has mode {stat.S_IMODE(status.st_mode):04o}, as on a drive of "
             "Windows or of the network; pass a path on a disk of this system, such as "
-            f"~/.config/reports/token.json; {without_check(path)}"
+            f"~/.config/reports/token.json; {without}"
         )
 
 
 def without_check(path: Path) -> str:
+    """Return how to do without the checks of a store of *path*: that which it was given, as the one
+    behind its links is another tomorrow, in a mounted secret."""
     return (
         f"or, if whoever can read it may have the login, give up this check: "
         f"FileTokenStore({str(path)!r}, private=False), --no-private on the command line"
@@ -77,17 +131,33 @@ def without_check(path: Path) -> str:
 
 
 def told_of(path: Path) -> str:
-    """Return whose *path* is and how to get at it, for an error that says "Permission denied"."""
+    """Return whose *path* is and how to get at it, for an error that says "Permission denied"; or
+    whose the folder is that cannot be entered on the way to it."""
     if not MODE_TELLS_WHO_MAY_READ:
         return ""
+    closed = _closed_folder(path)
     try:
-        status = path.stat()
+        status = (closed or path).lstat()
     except OSError:
         return ""
-    return (
-        f"it belongs to uid {status.st_uid} with mode {stat.S_IMODE(status.st_mode):04o}, and this "
-        f"is uid {os.geteuid()}; make it yours: {_chown(path)}"
+    whose = (
+        f"belongs to uid {status.st_uid} with mode {stat.S_IMODE(status.st_mode):04o}, and this is "
+        f"uid {os.geteuid()}"
     )
+    if closed is not None:
+        return f"the folder {closed} {whose}; run as that user, or keep it in a folder of your own"
+    return f"it {whose}; make it yours: {_chown(path)}"
+
+
+def _closed_folder(path: Path) -> Path | None:
+    for one in (*reversed(path.parents), path):
+        try:
+            one.lstat()
+        except PermissionError:
+            return one.parent
+        except OSError:
+            return None
+    return None
 
 
 def _chown(path: Path) -> str:

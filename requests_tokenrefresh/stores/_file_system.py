@@ -6,7 +6,6 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from .._errors import StoreUnavailableError, TokenStoreError
 
@@ -37,17 +36,7 @@ def os_errors_explained(
         raise StoreUnavailableError(f"{told}; {what_next}" if what_next else told) from error
 
 
-def make_folder(folder: Path) -> None:
-    """Create *folder* and whatever is missing above it, for this user alone.
-
-    Raises:
-        OSError: It cannot be created.
-    """
-    if not folder.parent.exists():
-        make_folder(folder.parent)  # mkdir(parents=True) would leave their mode to the umask
-    folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def open_at_once(path: str, flags: int) -> int:
-    """Open as `os.open` does, without waiting: a named pipe would, for somebody to write to it."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+def open_at_once(path: str | os.PathLike[str], flags: int) -> int:
+    """Open as `os.open` does, but no link, as that is none of the way that was looked at; and
+    without waiting: a named pipe would, for somebody to write to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,11 @@ from .._token import Token
 from ._content import Cipher, check_cipher, decode, encode
 from ._file_lock import file_lock
 from ._file_pause import FilePause
+from ._file_system import os_errors_explained
+from ._file_way import Place, Way
 from ._protocol import StoredPause
 from ._secret import Secret, SecretText
+from ._timeout import check_timeout
 
 # Seconds that one access may take another process, which may be asking its user for a password.
 _ACCESS_TIMEOUT = 30.0
@@ -82,9 +85,12 @@ class KeyringTokenStore:
         self.account = _checked("account", account)
         self._cipher = check_cipher(cipher)
         self._login = hashlib.sha256(json.dumps([service, account]).encode()).hexdigest()[:32]
-        self._locks = _folder_of_locks()
-        self._turn = self._locks / f"keyring-{self._login}.lock"
-        self._pause = FilePause(self._locks / f"keyring-{self._login}.pause")
+        self._locks = Way(
+            _folder_of_locks() / "keyring.lock",
+            private=True,
+            found="the lock of the keyring",
+            without="or use a FileTokenStore, whose path can be chosen",
+        )
         self._called = f"the keyring entry of {account!r} for {service!r}"
 
     def __repr__(self) -> str:
@@ -122,7 +128,7 @@ class KeyringTokenStore:
             # Not every backend tells when it has not: KWallet, or the null one.
             if self._ask(problem, "get_password") != entry:
                 raise StoreUnavailableError(f"{problem}: it has not been kept; {_ADVICE}")
-            self._pause.end()
+            self._pause_at(self._locks.look()).end()
 
     def clear(self) -> None:
         """Remove the entry; no error if there is none.
@@ -134,7 +140,7 @@ class KeyringTokenStore:
         with self._access():
             if self._load() is not None:
                 self._remove()
-            self._pause.end()
+            self._pause_at(self._locks.look()).end()
 
     def load_pause(self) -> StoredPause | None:
         """Return the pause, or None if there is none.
@@ -142,7 +148,7 @@ class KeyringTokenStore:
         Raises:
             StoreUnavailableError: It cannot be read.
         """
-        return self._pause.load()
+        return self._pause_at(self._locks.look()).load()
 
     def save_pause(self, pause: StoredPause | None) -> None:
         """Keep *pause*; None ends it.
@@ -150,9 +156,10 @@ class KeyringTokenStore:
         Raises:
             StoreUnavailableError: It cannot be written.
         """
-        self._pause.save(pause)
+        self._pause_at(self._prepared()).save(pause)
 
-    def lock(self, timeout: float) -> AbstractContextManager[None]:
+    @contextmanager
+    def lock(self, timeout: float) -> Iterator[None]:
         """Hold the turn to refresh, among all threads and processes of this user.
 
         Waits at most *timeout* seconds to enter; 0 tries once. Not reentrant. The operating system
@@ -161,16 +168,27 @@ class KeyringTokenStore:
         Raises:
             StoreLockTimeoutError: Another thread or process held the lock all that time.
             StoreUnavailableError: The lock file cannot be opened, or its file system has no locks.
+            TokenStoreError: Others can put another file in its place.
             TypeError, ValueError: *timeout* is not a number of seconds that can be waited for.
         """
-        return file_lock(self._turn, timeout)
+        check_timeout(timeout)
+        with file_lock(self._prepared().beside(f"keyring-{self._login}.lock"), timeout):
+            yield
+
+    def _prepared(self) -> Place:
+        """Return the place of the lock of all, in the folder of the others, which is there."""
+        with os_errors_explained(f"cannot lock {self._locks.path}"):
+            return self._locks.prepare()
+
+    def _pause_at(self, place: Place) -> FilePause:
+        return FilePause(place.beside(f"keyring-{self._login}.pause"))
 
     @contextmanager
     def _access(self) -> Iterator[None]:
         """Have the keyring for this thread, of all that go through a store of this kind."""
         with ExitStack() as access:
             try:
-                access.enter_context(file_lock(self._locks / "keyring.lock", _ACCESS_TIMEOUT))
+                access.enter_context(file_lock(self._prepared(), _ACCESS_TIMEOUT))
             except StoreLockTimeoutError as error:
                 raise StoreUnavailableError(
                     f"another process has been using the keyring for {_ACCESS_TIMEOUT:g} s; "

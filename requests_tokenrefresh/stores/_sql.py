@@ -53,7 +53,8 @@ class SQLTokenStore:
     seconds, or wait for hours. A pooler in transaction mode, such as PgBouncer's, hands a turn's
     statements to several sessions, and the lock is nobody's: give this store the address behind it.
     On a cluster, the lock is that of one server: all have to use the same. SQLite has a lock file
-    beside the database, which a URL creates with mode 0600; one that others can read is refused.
+    beside the database. From a URL, that is created with mode 0600, and refused if others can read
+    or replace it, as the file of a `FileTokenStore` is; with an engine of yours, that is your care.
 
     It can tell beforehand whether a token can be saved (`ChecksSaving`), and keeps a pause
     (`KeepsPause`).
@@ -101,8 +102,7 @@ class SQLTokenStore:
         self._row = LoginRow(self._table, name)
         self._lock = LOCKS[self._database.kind]
         self._where = f"the login {name!r} in the table {table} of {self._database.place}"
-        # The highest version that was met here. Two threads may race to set it, and the lower one
-        # win: the next look mends that.
+        # The highest version met here; the lower one if two threads race, until the next look.
         self._seen = -1
         self._turns: dict[int, _Turn] = {}  # by thread; each touches its own only
         _stores.add(self)

@@ -224,4 +224,6 @@ def _unsupported(name: str) -> str:
 
 
 def _is_in_memory(url: URL) -> bool:
-    return not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
+    name, how = url.database, url.query
+    is_said = how.get("mode") == "memory" or how.get("vfs") == "memdb"
+    return not name or ":memory:" in name or is_said

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .._errors import StoreLockTimeoutError, StoreUnavailableError
 from ._file_lock import file_lock
+from ._file_way import Place
 
 _log = logging.getLogger("requests_tokenrefresh")
 
@@ -81,7 +82,7 @@ def _lock_beside_the_database(
         for _, database, file in connection.exec_driver_sql("PRAGMA database_list")
         if database == "main"
     ]
-    with file_lock(Path(f"{path}.{_digest(table, name).hex()[:16]}.lock"), timeout):
+    with file_lock(Place(Path(f"{path}.{_digest(table, name).hex()[:16]}.lock")), timeout):
         yield
 
 

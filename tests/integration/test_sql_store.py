@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import sqlite3
 import time
 import traceback
@@ -39,8 +38,6 @@ NEW = Token("new-access", "new-refresh", issued_at=1_700_000_000.0)
 NEWER = Token("newer-access", "newer-refresh", issued_at=1_700_000_010.0)
 PAUSE = StoredPause(1_700_000_000.125, 2.5, 3)
 LATER = StoredPause(1_700_000_060.5, 60.0, 4)
-
-_MAY_GIVE_AWAY = hasattr(os, "geteuid") and os.geteuid() == 0
 
 DATABASES = ["sqlite_url", "postgres", "mariadb"]
 
@@ -309,75 +306,6 @@ def read_only_mariadb(request: pytest.FixtureRequest) -> tuple[str, str]:
         connection.exec_driver_sql("CREATE USER IF NOT EXISTS reader@127.0.0.1")
         connection.exec_driver_sql("GRANT SELECT ON logins.* TO reader@127.0.0.1")
     return url, url.replace("root@", "reader@")
-
-
-# The file of SQLite, which is this user's alone
-
-
-@pytest.fixture
-def umask():
-    before = os.umask(0)
-    yield
-    os.umask(before)
-
-
-@pytest.mark.usefixtures("umask")
-@pytest.mark.parametrize(
-    "url", ["sqlite:///{}", "sqlite:///file:{}?uri=true", "sqlite+pysqlite:///{}"]
-)
-def test_a_database_of_sqlite_is_made_private_whatever_the_umask(tmp_path, url):
-    path = tmp_path / "logins.sqlite"
-    SQLTokenStore(url.format(path), name="reports").save(OLD)
-    assert path.stat().st_mode & 0o777 == 0o600
-    with connected(f"sqlite:///{path}") as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode = wal")
-        SQLTokenStore(url.format(path), name="reports").save(NEW)
-        connection.exec_driver_sql("UPDATE token_logins SET pause = NULL")
-        modes = {it.name: it.stat().st_mode & 0o777 for it in tmp_path.iterdir()}
-    assert {name: mode for name, mode in modes.items() if mode != 0o600} == {}
-    assert f"{path.name}-wal" in modes
-
-
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o660, 0o602])
-@pytest.mark.parametrize("call", ["load", "save", "clear", "ensure_can_save"])
-def test_one_that_others_can_read_or_write_is_refused(tmp_path, mode, call):
-    path = tmp_path / "logins.sqlite"
-    SQLTokenStore(f"sqlite:///{path}", name="reports").save(OLD)
-    path.chmod(mode)
-    store = SQLTokenStore(f"sqlite:///{path}", name="reports")
-    with pytest.raises(
-        TokenStoreError, match=rf"mode {mode:04o}.*chmod 600 .*sqlite.*an engine of"
-    ):
-        getattr(store, call)(*([NEW] if call == "save" else []))
-    path.chmod(0o600)
-    assert store.load() == OLD
-
-
-@pytest.mark.skipif(not _MAY_GIVE_AWAY, reason="only root gives files away")
-def test_so_is_one_of_another_user(tmp_path):
-    store = SQLTokenStore(f"sqlite:///{tmp_path / 'logins.sqlite'}", name="reports")
-    store.save(OLD)
-    os.chown(tmp_path / "logins.sqlite", 4711, -1)
-    with pytest.raises(TokenStoreError, match=r"another user \(uid 4711\).*sudo chown 0 "):
-        store.load()
-
-
-def test_with_an_engine_of_ones_own_that_is_left_to_its_owner(tmp_path):
-    path = tmp_path / "logins.sqlite"
-    path.touch(mode=0o644)
-    path.chmod(0o644)
-    engine = sa.create_engine(f"sqlite:///{path}")
-    store = SQLTokenStore(engine, name="reports")
-    store.save(OLD)
-    assert store.load() == OLD
-    engine.dispose()
-
-
-def test_one_that_is_only_read_is_not_created(tmp_path):
-    store = SQLTokenStore(f"sqlite:///file:{tmp_path}/no.sqlite?mode=ro&uri=true", name="reports")
-    with pytest.raises(TokenStoreError):
-        store.load()
-    assert list(tmp_path.iterdir()) == []
 
 
 # Encrypted, for one login

@@ -211,21 +211,28 @@ def test_a_file_system_without_locks_is_not_a_busy_lock(store, path, monkeypatch
     assert store.load() == OLD
 
 
+def test_a_folder_that_is_there_and_is_not_is_no_reason_to_try_for_ever(tmp_path, monkeypatch):
+    """A file system that spells its name another way, or keeps to an older answer."""
+
+    def refuse(folder: Path, *_arguments: object, **_options: object) -> None:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    store = FileTokenStore(tmp_path / "below" / "token.json")
+    assert os.strerror(errno.ENOENT) in refusal(StoreUnavailableError, save, store)
+
+
 def test_a_lock_file_that_is_a_folder_is_an_error(store, path):
     path.with_name("token.json.lock").mkdir()
-    assert (
-        refusal(StoreUnavailableError, lock, store)
-        == f"cannot lock {path}.lock: {os.strerror(errno.EISDIR)}"
+    assert refusal(TokenStoreError, lock, store) == (
+        f"{path}.lock is not a regular file, as a lock is; remove it: rm {path}.lock"
     )
 
 
 def test_a_lock_file_that_is_a_link_is_not_followed(store, path, tmp_path):
     (tmp_path / "victim").write_bytes(b"precious")
     path.with_name("token.json.lock").symlink_to("victim")
-    assert (
-        refusal(StoreUnavailableError, lock, store)
-        == f"cannot lock {path}.lock: {os.strerror(errno.ELOOP)}"
-    )
+    assert "token.json.lock is not a regular file" in refusal(TokenStoreError, lock, store)
     assert (tmp_path / "victim").read_bytes() == b"precious"
 
 

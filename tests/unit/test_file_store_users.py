@@ -4,14 +4,12 @@ Where the tests run as root, another user is a real one as well.
 """
 
 import errno
-import json
 import os
 import pickle
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import filelock
 import pytest
@@ -22,7 +20,8 @@ from requests_tokenrefresh import (
     StoreUnavailableError,
     TokenStoreError,
 )
-from requests_tokenrefresh.stores import _file
+from requests_tokenrefresh.stores import _file, _file_way
+from tests.support.other_users import NOBODY, STRANGER, only_root, own, pretend_to_be_another, told
 from tests.support.token_files import (
     NEW,
     OLD,
@@ -36,7 +35,6 @@ from tests.support.token_files import (
     save,
 )
 
-NOBODY = 65534
 PAUSE = StoredPause(1_700_000_000.125, 2.5, 3)
 
 everything = pytest.mark.parametrize(
@@ -84,8 +82,7 @@ def test_a_file_of_another_user_is_refused_by_all_and_no_lock_is_made(
 ):
     """`sudo` once, and the lock would be root's for ever."""
     store.save(OLD)
-    owner = os.geteuid()
-    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    owner = pretend_to_be_another(monkeypatch)
     assert refusal(TokenStoreError, operation, store) == (
         f"the token file {path} belongs to another user (uid {owner}), who can read and replace "
         f"the login in it; make it yours: sudo chown {owner + 1} {path}; or, if whoever can read "
@@ -141,7 +138,7 @@ def test_a_lock_of_another_user_is_told_with_the_way_to_remove_it(store, path, m
     with store.lock(0):
         pass
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
-    monkeypatch.setattr(os, "geteuid", lambda: path.parent.stat().st_uid + 1)
+    pretend_to_be_another(monkeypatch)
     assert refusal(StoreUnavailableError, lock, store) == (
         f"cannot lock {path}.lock: {os.strerror(errno.EACCES)}; another user has made it, and "
         f"nothing is in it; remove it: sudo rm {path}.lock"
@@ -171,37 +168,13 @@ CALLS: list[Callable[[FileTokenStore], object]] = [
 ]
 
 
-def told(path: Path, *calls: Any, uid: int = NOBODY, **options: Any) -> list[str]:
-    """Return what each of *calls* of another user's store returns, or is told."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with os.fdopen(writing, "w") as answer:
-            os.setegid(uid)
-            os.seteuid(uid)
-            store, answers = FileTokenStore(path, **options), []
-            for call in calls:
-                try:
-                    answers.append(str(call(store)))
-                except TokenStoreError as error:
-                    answers.append(str(error))
-            json.dump(answers, answer)
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        answers = json.load(answer)
-    os.waitpid(child, 0)
-    return answers
-
-
 def save_in_a_turn(store: FileTokenStore) -> None:
     with store.lock(0):
         store.save(OLD)
 
 
+@only_root
 class TestOfAnotherUser:
-    __test__ = os.geteuid() == 0  # nobody else can be somebody else
-
     @pytest.fixture
     def home(self) -> Iterator[Path]:
         """The folder of another user, in one that he can enter."""
@@ -238,6 +211,13 @@ class TestOfAnotherUser:
         [unread] = told(path, FileTokenStore.load)
         assert "belongs to another user (uid 0)" in unread
 
+    def test_a_folder_that_root_has_left_closed_is_told(self, home):
+        path = home / "reports" / "more" / "token.json"
+        FileTokenStore(path, private=False).save(OLD)
+        for message in told(path, FileTokenStore.load, lock, ensure_can_save):
+            assert f"the folder {home / 'reports'} belongs to uid 0 with mode 0700, and" in message
+            assert f"this is uid {NOBODY}; run as that user, or keep it in a folder" in message
+
     def test_a_folder_of_another_user_can_be_read_and_says_how_to_do_without(self, home):
         path = home / "secret" / "token.json"
         path.parent.mkdir(mode=0o755)
@@ -258,18 +238,12 @@ class TestOfAnotherUser:
 
 # The way to the file: links, and folders
 
-STRANGER = 4711
 ALONE = 4242  # has no name, nor has his group
 
 
-def own(path: Path, uid: int, gid: int | None = None) -> None:
-    os.chown(path, uid, uid if gid is None else gid, follow_symlinks=False)
-
-
+@only_root
 class TestOfAStranger:
     """Each user trusts himself and root, and nobody else."""
-
-    __test__ = os.geteuid() == 0
 
     @pytest.fixture
     def shared(self) -> Iterator[Path]:
@@ -291,8 +265,7 @@ class TestOfAStranger:
         path = link / "token.json" if target == "own" else link
         for message in told(path, *CALLS):
             assert f"the link {link}, by which the token file {path} is found, belongs" in message
-            assert f"(uid {STRANGER}), who can point it elsewhere" in message
-            assert "private=False" in message
+            assert f"(uid {STRANGER}), who can point it elsewhere; remove it, or pass" in message
         assert names(shared / "own") == ["token.json"]
 
     def test_nor_one_that_an_own_link_leads_to(self, shared):
@@ -346,14 +319,22 @@ class TestOfAStranger:
         [answer] = told(path, lambda store: store.load() == OLD, uid=ALONE)
         assert (answer == "True") is may
 
-    def test_all_of_that_can_be_given_up(self, shared):
+    @pytest.mark.parametrize("owner", [NOBODY, STRANGER])
+    def test_whose_the_folder_is_can_be_given_up(self, shared, owner):
+        own(shared / "own", owner)
+        (shared / "own").chmod(0o777)
+        save, load = CALLS[1], CALLS[0]
+        path = shared / "own" / "token.json"
+        answers = told(path, save, lambda store: load(store) == NEW, private=False)
+        assert answers == ["None", "True"]
+
+    def test_a_link_of_another_is_not_followed_then_either(self, shared):
+        """Whoever may have this login may not have another one."""
         link = shared / "token.json"
         link.symlink_to("own/token.json")
         own(link, STRANGER)
-        (shared / "own").chmod(0o777)
-        save, load = CALLS[1], CALLS[0]
-        answers = told(link, save, lambda store: load(store) == NEW, private=False)
-        assert answers == ["None", "True"]
+        for message in told(link, *CALLS, private=False):
+            assert f"the link {link}, by which the token file {link} is found, belongs" in message
 
     @pytest.mark.parametrize(("owner", "counts"), [(STRANGER, False), (NOBODY, True)])
     def test_a_pause_that_another_has_put_there_is_none(self, shared, owner, counts):
@@ -444,7 +425,7 @@ def test_on_a_drive_without_modes_the_check_can_be_given_up(path, drive):
 def test_a_share_that_makes_every_file_another_users_is_told_at_the_first_save(
     store, path, monkeypatch, operation
 ):
-    monkeypatch.setattr(os, "geteuid", lambda: path.parent.stat().st_uid + 1)
+    pretend_to_be_another(monkeypatch)
     message = refusal(TokenStoreError, operation, store)
     assert f"belongs to uid {path.parent.stat().st_uid} and has mode 0600" in message
     assert names(path.parent) == []
@@ -480,20 +461,22 @@ def test_a_mounted_file_is_read_behind_its_links(mounted):
     assert store.load().access_token == "one"
     renew(mounted)
     assert store.load().access_token == "two"
-    assert "(mode 0440)" in refusal(TokenStoreError, FileTokenStore.load, FileTokenStore(mounted))
+    message = refusal(TokenStoreError, FileTokenStore.load, FileTokenStore(mounted))
+    assert "(mode 0440)" in message
+    assert f"FileTokenStore({str(mounted)!r}, private=False)" in message  # "..two" is gone tomorrow
 
 
 def test_a_mounted_file_that_is_renewed_while_it_is_read_is_no_logout(mounted, monkeypatch):
     """The file is gone between the look behind the links and its opening."""
-    realpath = os.path.realpath
+    look = _file_way.Way.look
 
-    def renew_after_the_first_look(path: Path) -> str:
-        found = realpath(path)
-        monkeypatch.setattr(os.path, "realpath", realpath)
+    def renew_after_the_first_look(way: _file_way.Way) -> _file_way.Place:
+        found = look(way)
+        monkeypatch.setattr(_file_way.Way, "look", look)
         renew(mounted)
         return found
 
-    monkeypatch.setattr(os.path, "realpath", renew_after_the_first_look)
+    monkeypatch.setattr(_file_way.Way, "look", renew_after_the_first_look)
     assert FileTokenStore(mounted, private=False).load().access_token == "two"
 
 
@@ -549,8 +532,7 @@ def test_a_pause_that_cannot_be_ended_is_no_reason_not_to_be_logged_in(store, pa
     (path.with_name("token.json.pause")).mkdir()
     store.save(OLD)
     assert store.load() == OLD
-    message = refusal(StoreUnavailableError, FileTokenStore.load_pause, store)
-    assert message == f"cannot read the pause {path}.pause: {os.strerror(errno.EISDIR)}"
+    assert store.load_pause() is None
 
 
 def test_what_a_killed_process_has_left_of_a_pause_is_removed(store, path):

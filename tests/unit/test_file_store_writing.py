@@ -15,6 +15,7 @@ from requests_tokenrefresh import (
     TokenStoreError,
 )
 from requests_tokenrefresh.stores import _file_privacy
+from tests.support.other_users import pretend_to_be_another
 from tests.support.threads import run_together
 from tests.support.token_files import (
     NEW,
@@ -106,7 +107,7 @@ def test_a_file_of_its_owner_alone_is_read(store, path, mode):
 def test_a_file_of_somebody_else_is_refused(store, path, operation, monkeypatch):
     store.save(OLD)
     content = path.read_bytes()
-    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    pretend_to_be_another(monkeypatch)
     message = refusal(TokenStoreError, operation, store)
     assert f"{path} belongs to another user (uid {path.stat().st_uid})" in message
     assert path.read_bytes() == content

@@ -28,6 +28,7 @@ from requests_tokenrefresh import (
 from requests_tokenrefresh._client_record import ClientRecord, record_of, with_record
 from requests_tokenrefresh.stores import _keyring
 from requests_tokenrefresh.stores._file_lock import file_lock
+from requests_tokenrefresh.stores._file_way import Place
 from tests.support.file_keyring import use_file_keyring
 from tests.support.threads import run_together, start_together
 
@@ -285,7 +286,7 @@ def test_a_keyring_that_another_process_uses_for_ever_is_an_error(
 ):
     monkeypatch.setattr(_keyring, "_ACCESS_TIMEOUT", 0.02)
     with (
-        file_lock(locks / "keyring.lock", 0),
+        file_lock(Place(locks / "keyring.lock"), 0),
         pytest.raises(StoreUnavailableError, match=r"for 0\.02 s; it may be asking"),
     ):
         operation(store)

@@ -88,6 +88,7 @@ def test_a_missing_driver_is_named_with_what_to_install(monkeypatch):
         "sqlite:///:memory:",
         "sqlite:///file::memory:?cache=shared&uri=true",
         "sqlite:///file:logins?mode=memory&uri=true",
+        "sqlite:///file:/logins?vfs=memdb&uri=true",
     ],
 )
 def test_a_database_in_memory_is_refused(url):
