@@ -145,7 +145,7 @@ def _decoded(
     try:
         reply = json.loads(plain)
         if cipher is not None and login is not None and not _is_of(login, reply):
-            return None, "what is encrypted there is of another login, or of none"
+            return None, "it was encrypted under another name, or under none"
         return Token.from_mapping(reply, received_at=written_at), ""
     except (ValueError, RecursionError) as error:
         return None, str(error)

@@ -81,7 +81,8 @@ class FileTokenStore:
     Args:
         path: Of the token file, which need not exist yet; ``~`` is expanded, and a relative path
             counts from the current folder of this moment.
-        cipher: Encrypts what the file holds; None to write it as it is.
+        cipher: Encrypts what the file holds, its name (without its folder's) with it: what has been
+            copied from a file of another name is refused. None to write it as it is.
         private: Whether to refuse a file, and folders on the way to it, that are not this user's
             alone. False is for mounted secrets, logins that several users share, and drives whose
             files have no mode of their own: whoever can write there can read, replace and end this
@@ -150,7 +151,7 @@ class FileTokenStore:
         """
         place = self._prepared()
         path = place.path
-        content = encode(token, _called(path), self._cipher)
+        content = encode(token, _called(path), self._cipher, login=path.name)
         self._load(place)
         with self._changing("write", path):
             self._draft(path, content).put_in_place()
@@ -267,7 +268,9 @@ class FileTokenStore:
                     content = Secret(file.read(LARGEST + 1))
             except FileNotFoundError:
                 return None
-        return decode(content, _called(path), self._cipher, written_at=status.st_mtime)
+        return decode(
+            content, _called(path), self._cipher, login=path.name, written_at=status.st_mtime
+        )
 
     def _refuse_unfit(self, place: Place, status: os.stat_result) -> None:
         refuse_unless_regular(place.path, status)

@@ -68,8 +68,8 @@ class SQLTokenStore:
             when they are needed, and not kept.
         name: Of the login, at most 255 characters. Different names are different logins.
         table: The table's name, or ``schema.name``.
-        cipher: Encrypts what the row holds, the *name* with it: what has been copied from another
-            row is refused. None to write it as it is.
+        cipher: Encrypts what the row holds, the *name* and the table's with it: what has been
+            copied from another row is refused. None to write it as it is.
 
     Raises:
         ImportError: SQLAlchemy (``requests-tokenrefresh[sql]``) or the database's driver is not
@@ -98,6 +98,7 @@ class SQLTokenStore:
         self._name = checked_name(name)
         self._table = self.define_table(sqlalchemy.MetaData(), table)
         self._cipher = check_cipher(cipher)
+        self._login = f"{self._table.name}.{name}"  # no dot is in the first: see `checked_table`
         self._database = Database(engine)
         self._row = LoginRow(self._table, name)
         self._lock = LOCKS[self._database.kind]
@@ -171,7 +172,7 @@ class SQLTokenStore:
             TokenStoreError: The token cannot be stored, or the table may not be created or
                 written.
         """
-        self._write(encode(token, self._where, self._cipher, login=self._name))
+        self._write(encode(token, self._where, self._cipher, login=self._login))
 
     def clear(self) -> None:
         """Forget the stored token: the row stays, without it. Otherwise as `save`."""
@@ -265,8 +266,7 @@ class SQLTokenStore:
 
     def _look(self) -> Row:
         row = self._ask(f"cannot read {self._where}", self._row.read)
-        turn = self._turns.get(get_ident())
-        if turn is not None:
+        if (turn := self._turns.get(get_ident())) is not None:
             turn.row = row
         return row
 
@@ -346,7 +346,7 @@ class SQLTokenStore:
     def _token_of(self, row: Row) -> Token | None:
         if row.content is None:
             return None
-        return decode(row.content, self._where, self._cipher, login=self._name, written_at=0)
+        return decode(row.content, self._where, self._cipher, login=self._login, written_at=0)
 
     def _start_afresh(self) -> None:
         _left_to_the_parent.append((self._turns, self._database.start_afresh()))

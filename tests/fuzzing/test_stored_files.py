@@ -103,7 +103,11 @@ def test_any_content_is_a_token_or_an_error_that_leaves_it(content: bytes) -> No
 
 
 @few(20)
-@given(CONTENTS, st.booleans())
-def test_so_is_any_content_where_it_is_encrypted(content: bytes, encrypted: bool) -> None:
-    token = look(CIPHER.encrypt(content) if encrypted else content, cipher=CIPHER)
-    assert encrypted or token is None
+@given(CONTENTS, st.booleans(), st.sampled_from([PATH.name, "another.json", 7, None]))
+def test_so_is_any_content_where_it_is_encrypted(
+    content: bytes, encrypted: bool, name: object
+) -> None:
+    named = content.replace(b"{", f'{{"stored_for": {json.dumps(name)}, '.encode(), 1)
+    token = look(CIPHER.encrypt(named) if encrypted else named, cipher=CIPHER)
+    event(f"a token: {token is not None}")
+    assert token is None or (encrypted and name == PATH.name)

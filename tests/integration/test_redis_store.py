@@ -299,7 +299,9 @@ def test_the_token_of_another_key_is_not_taken_for_this_one(valkey):
     script = "redis.call('HSET', KEYS[2], 'token', redis.call('HGET', KEYS[1], 'token'))"
     valkey.command("EVAL", script, "2", "tokenrefresh:{alice}", "tokenrefresh:{bob}")
     for refused in (bob.load, lambda: bob.save(OLD), bob.clear):
-        with pytest.raises(StoreContentError, match="is of another login, or of none"):
+        with pytest.raises(
+            StoreContentError, match="was encrypted under another name, or under none"
+        ):
             refused()
     assert alice.load() == OLD
 

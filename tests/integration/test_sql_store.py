@@ -321,9 +321,26 @@ def test_the_row_of_another_login_is_not_taken_for_this_one(url):
         theirs = connection.execute(query).scalar()
         connection.execute(sa.update(LOGINS).values(token=theirs).where(LOGINS.c.name == "bob"))
     for refused in (bob.load, lambda: bob.save(NEWER), bob.clear):
-        with pytest.raises(StoreContentError, match="is of another login, or of none"):
+        with pytest.raises(
+            StoreContentError, match="was encrypted under another name, or under none"
+        ):
             refused()
     assert alice.load() == OLD
+
+
+def test_nor_is_one_of_the_same_name_in_another_table(url):
+    """Of another issuer, say: its token would go where this one may."""
+    cipher = Fernet(Fernet.generate_key())
+    here = SQLTokenStore(url, name="alice", cipher=cipher)
+    there = SQLTokenStore(url, name="alice", table="other_logins", cipher=cipher)
+    here.save(OLD)
+    there.save(NEW)
+    with connected(url) as connection:
+        theirs = connection.exec_driver_sql("SELECT token FROM other_logins").scalar()
+        connection.execute(sa.update(LOGINS).values(token=theirs))
+        connection.exec_driver_sql("DROP TABLE other_logins")
+    with pytest.raises(StoreContentError, match="was encrypted under another name, or under none"):
+        here.load()
 
 
 @pytest.mark.parametrize("content", [b"s3cret", b'{"access_token": "s3cret"', b'["s3cret"]'])

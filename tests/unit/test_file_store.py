@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -189,6 +190,37 @@ def test_a_token_that_is_not_plain_json_is_an_error_and_the_old_one_stays(store,
     )
     assert "extra fields are not plain JSON" in message
     assert store.load() == OLD
+
+
+# Encrypted, for one login
+
+
+def test_an_encrypted_login_is_not_taken_for_that_of_another_file(tmp_path):
+    """Whoever may write there, and has no key, could put one in the place of another."""
+    cipher = Fernet(Fernet.generate_key())
+    alice, bob = (FileTokenStore(tmp_path / f"{it}.json", cipher=cipher) for it in ("alice", "bob"))
+    alice.save(OLD)
+    bob.save(NEW)
+    theirs = alice.path.read_bytes()
+    bob.path.write_bytes(theirs)
+    for refused in (bob.load, lambda: bob.save(NEW), bob.clear):
+        with pytest.raises(
+            StoreContentError, match="was encrypted under another name, or under none"
+        ):
+            refused()
+    assert bob.path.read_bytes() == theirs
+    assert alice.load() == OLD
+
+
+def test_its_folder_may_be_another(tmp_path):
+    """Mounted elsewhere, moved, or found by a link."""
+    cipher = Fernet(Fernet.generate_key())
+    (tmp_path / "here").mkdir()
+    FileTokenStore(tmp_path / "here" / "token.json", cipher=cipher).save(OLD)
+    (tmp_path / "here").rename(tmp_path / "there")
+    (tmp_path / "link").symlink_to("there/token.json")
+    for path in (tmp_path / "there" / "token.json", tmp_path / "link"):
+        assert FileTokenStore(path, cipher=cipher).load() == OLD
 
 
 @pytest.fixture(scope="module")

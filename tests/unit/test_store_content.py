@@ -65,14 +65,14 @@ def test_what_was_encrypted_for_another_login_is_corrupt(login):
     cipher = Fernet(Fernet.generate_key())
     content = encode(TOKEN, WHERE, cipher, login=login)
     assert decode(content, WHERE, cipher, login=login, written_at=0) == TOKEN
-    with pytest.raises(StoreContentError, match="is of another login, or of none"):
+    with pytest.raises(StoreContentError, match="was encrypted under another name, or under none"):
         decode(content, WHERE, cipher, login="alice", written_at=0)
 
 
 @pytest.mark.parametrize("plain", [b"[]", b'"alice"', b"7", b'{"stored_for": ["alice"]}'])
 def test_what_is_no_login_at_all_is_of_none(plain):
     cipher = Fernet(Fernet.generate_key())
-    with pytest.raises(StoreContentError, match="is of another login, or of none"):
+    with pytest.raises(StoreContentError, match="was encrypted under another name, or under none"):
         decode(cipher.encrypt(plain), WHERE, cipher, login="alice", written_at=0)
 
 
