@@ -21,7 +21,6 @@ from typing import Any
 from .._client_record import in_brief
 from .._door import check_text
 from .._errors import StoreLockTimeoutError, StoreUnavailableError
-from .._foreign import plainly
 from .._token import Token
 from ._content import Cipher, check_cipher, decode, encode
 from ._file_lock import file_lock
@@ -29,7 +28,7 @@ from ._file_pause import FilePause
 from ._file_system import os_errors_explained
 from ._file_way import Place, Way
 from ._protocol import StoredPause
-from ._secret import Secret, SecretText
+from ._secret import Secret, SecretText, alone
 from ._timeout import check_timeout
 
 # Seconds that one access may take another process, which may be asking its user for a password.
@@ -220,7 +219,7 @@ class KeyringTokenStore:
         if self._cipher is not None:
             with suppress(ValueError):  # the cipher will refuse it
                 return Secret(base64.b64decode(entry))
-        return Secret(entry.encode())
+        return Secret(entry.encode(errors="surrogatepass"))  # half a character is no token either
 
     def _ask(self, problem: str, function: str, *values: str) -> str | None:
         """Call *function* of `keyring` for this entry; what it raises is explained by *problem*."""
@@ -230,7 +229,7 @@ class KeyringTokenStore:
             answer: str | None = getattr(keyring, function)(self.service, self.account, *values)
             return None if answer is None else SecretText(answer)
         except keyring.errors.KeyringError as error:
-            raise StoreUnavailableError(f"{problem}: {error}; {_ADVICE}") from plainly(error)
+            raise StoreUnavailableError(f"{problem}: {error}; {_ADVICE}") from alone(error)
         except Exception as error:  # backends let through what they were raised
             reason = type(error).__name__
         # Raised out here, because what was caught may carry secrets (a ParsingError lines of the

@@ -26,6 +26,9 @@ class TokenStore(Protocol):
     `TokenStoreError`          anything else, such as a file that others can read
     =========================  ===================================================================
 
+    None of them says anything of what is stored, nor does what it was raised from: a
+    `json.JSONDecodeError`, say, has all that it could not read.
+
     Lost and too late are for stores that can tell; the others are owed by all. What more a store
     can do it says by having the methods of `ChecksSaving` and `KeepsPause`.
     `requests_tokenrefresh.testing` has the tests that a store must pass.

@@ -18,7 +18,7 @@ from .._errors import (
 from .._token import Token
 from ._content import Cipher, check_cipher, decode, decode_pause, encode, encode_pause
 from ._protocol import StoredPause
-from ._redis_lock import NUMBERS, RedisLock, Turn
+from ._redis_lock import MOST, NUMBERS, RedisLock, Turn
 from ._redis_server import RedisClient, RedisServer, Script
 from ._secret import Secret
 from ._timeout import check_timeout
@@ -299,9 +299,9 @@ class RedisTokenStore:
     def _read(self) -> tuple[Token | None, int]:
         """Return what is stored, and its version; 0 if nobody has written one."""
         reply = self._server.run(f"cannot read {self._where}", _READ, [self._name])
-        content, version = None if reply[0] is None else Secret(reply[0]), reply[1]
+        content, version = (None if it is None else Secret(it) for it in reply)
         del reply  # there are tools that show the variables of a traceback
-        if version is not None and not version.isdigit():
+        if version is not None and not _is_version(version):
             raise StoreContentError(
                 f"{self._where} does not hold a login (its version is no number); "
                 "it was left as it was: rename it and log in again"
@@ -336,6 +336,10 @@ class RedisTokenStore:
 
     def _note(self, version: int) -> None:
         self._seen = max(self._seen, version)
+
+
+def _is_version(version: bytes) -> bool:
+    return version.isdigit() and len(version) <= len(str(MOST)) and int(version) < MOST
 
 
 def _checked_key(key: str) -> str:

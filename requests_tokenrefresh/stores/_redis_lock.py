@@ -34,15 +34,20 @@ from ._redis_server import RedisServer, Script
 
 _log = logging.getLogger("requests_tokenrefresh")
 
-# Fences and versions are microseconds of the server's clock, or one more than the last: they grow
-# even over a restart without data. Lua's numbers hold them exactly until the year 2255.
-NUMBERS = """
+MOST = 2**53
+"""Fences and versions are less: microseconds of the server's clock, or one more than the last. They
+grow even over a restart without data, and Lua's numbers hold them exactly, until the year 2255."""
+
+# What is no such number has not been given out, but was written by somebody else. It counts as 0,
+# or no turn could ever save again.
+NUMBERS = f"""
 local function number(field)
-    return tonumber(redis.call('HGET', KEYS[1], field) or 0) or 0
+    local found = tonumber(redis.call('HGET', KEYS[1], field) or 0)
+    return found and found >= 0 and found < {MOST} and found or 0
 end
 local function next_number(field)
     local now = redis.call('TIME')
-    return math.max(number(field) + 1, now[1] * 1000000 + now[2])
+    return math.min(math.max(number(field) + 1, now[1] * 1000000 + now[2]), {MOST - 1})
 end
 """
 

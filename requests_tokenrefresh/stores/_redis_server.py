@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from .._door import check_text
 from .._errors import StoreContentError, StoreUnavailableError
-from .._foreign import plainly
+from ._secret import alone
 
 T = TypeVar("T")
 
@@ -152,7 +152,7 @@ class RedisServer:
         except errors.ResponseError as error:
             refusal, is_of_another_kind = _shown(error), "WRONGTYPE" in str(error)
         except _all_errors(self._package) as error:
-            raise StoreUnavailableError(f"{problem}: {error}") from plainly(error)
+            raise StoreUnavailableError(f"{problem}: {error}") from alone(error)
         # Raised out here: "unknown command" repeats the arguments, of which one is the token.
         if is_of_another_kind:
             raise StoreContentError(

@@ -100,9 +100,9 @@ class SQLTokenStore:
         self._cipher = check_cipher(cipher)
         self._login = f"{self._table.name}.{name}"  # no dot is in the first: see `checked_table`
         self._database = Database(engine)
-        self._row = LoginRow(self._table, name)
         self._lock = LOCKS[self._database.kind]
         self._where = f"the login {name!r} in the table {table} of {self._database.place}"
+        self._row = LoginRow(self._table, name, self._where)
         # The highest version met here; the lower one if two threads race, until the next look.
         self._seen = -1
         self._turns: dict[int, _Turn] = {}  # by thread; each touches its own only
@@ -202,7 +202,7 @@ class SQLTokenStore:
             TokenStoreError: There is no table, and it may not be created or read.
         """
         content = self._ask(f"cannot read the pause of {self._where}", self._row.read_pause)
-        return None if content is None else decode_pause(content.encode())
+        return None if content is None else decode_pause(content)
 
     def save_pause(self, pause: StoredPause | None) -> None:
         """Keep *pause*; None ends it.

@@ -147,9 +147,10 @@ def _reason(error: DBAPIError) -> str:
     """Say what the driver said, unless that may repeat what the statement carried."""
     original = error.orig
     kind = type(original).__name__
-    # While connecting, nothing was carried; SQLite names tables and files, never values.
+    # While connecting, nothing was carried; SQLite names tables and files, and hardly a value.
     if error.statement is None or error.connection_invalidated or _is_sqlite(original):
-        return f"{kind}: {' '.join(str(original).split())}"
+        words, _, _value = str(original).partition(" with text ")  # that it could not decode
+        return f"{kind}: {' '.join(words.split())}"
     # PostgreSQL puts values into the detail only.
     said = getattr(getattr(original, "diag", None), "message_primary", None)
     if said is not None:

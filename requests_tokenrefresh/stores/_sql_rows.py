@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    cast,
     insert,
     inspect,
     select,
@@ -28,12 +29,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Program
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import UserDefinedType
 
-from .._errors import TokenStoreError
+from .._errors import StoreContentError, TokenStoreError
 from ._content import LARGEST
 from ._secret import Secret
 from ._sql_names import LONGEST_NAME
 
 _LONGEST_PAUSE = 100  # characters; it takes thirty
+_DIGITS = 18  # of a version, at most: a BIGINT has room for more writes than there will be
 
 
 @dataclass(frozen=True)
@@ -80,19 +82,33 @@ class LoginRow:
     """The row of the login *name* in *table*.
 
     Nothing is left uncommitted. The table is created when it turns out to be missing.
+
+    Args:
+        where: What to call it in an error.
     """
 
-    def __init__(self, table: Table, name: str) -> None:
+    def __init__(self, table: Table, name: str, where: str) -> None:
         self._table = table
         self._name = name
+        self._where = where
 
     def read(self, connection: Connection) -> Row:
-        """Return the row as it stands."""
+        """Return the row as it stands.
+
+        Raises:
+            StoreContentError: It has a version that none of ours has.
+        """
         columns = self._table.c
-        query = select(columns.version, type_coerce(columns.token, _Content()))
-        found = self._execute(connection, query.where(columns.name == self._name)).first()
-        connection.commit()
-        return ABSENT if found is None else Row(found.version, found.token)
+        found = self._look(connection, columns.version, columns.token)
+        if found is None:
+            return ABSENT
+        version, content = found
+        if version is None or not version.isdigit() or len(version) > _DIGITS:
+            raise StoreContentError(
+                f"{self._where} does not hold a login (its version is no number); "
+                "it was left as it was: rename it and log in again"
+            )
+        return Row(int(version), content)
 
     def swap(self, connection: Connection, old: Row, new: Row) -> Row:
         """Replace *old* by *new* in one step, if it is *old* still.
@@ -126,13 +142,10 @@ class LoginRow:
         connection.commit()
         return there or self.read(connection).version == row.version
 
-    def read_pause(self, connection: Connection) -> str | None:
+    def read_pause(self, connection: Connection) -> bytes | None:
         """Return the pause as it was written; None if there is none."""
-        columns = self._table.c
-        query = select(columns.pause).where(columns.name == self._name)
-        pause: str | None = self._execute(connection, query).scalar()
-        connection.commit()
-        return pause
+        found = self._look(connection, self._table.c.pause)
+        return None if found is None else found[0]
 
     def write_pause(self, connection: Connection, row: Row, pause: str | None) -> Row | None:
         """Replace the pause, if the row is *row* still. One that is absent begins.
@@ -146,6 +159,20 @@ class LoginRow:
             return row
         first = {"name": self._name, "token": None, "version": _BEFORE_ALL.version, "pause": pause}
         return _BEFORE_ALL if self._inserted(connection, first) else None
+
+    def _look(
+        self, connection: Connection, *columns: Column[Any]
+    ) -> tuple[Secret | None, ...] | None:
+        """Return what *columns* hold, whatever that is; None if there is no row."""
+        # SQLite keeps what it is given, be the column of another type, and repeats text that cannot
+        # be read in its error.
+        raw = connection.dialect.name == "sqlite"
+        query = select(
+            *(type_coerce(cast(it, LargeBinary) if raw else it, _Content()) for it in columns)
+        )
+        found = self._execute(connection, query.where(self._table.c.name == self._name)).first()
+        connection.commit()
+        return None if found is None else tuple(found)
 
     def _changed(self, connection: Connection, row: Row, values: dict[str, Any]) -> bool:
         # MySQL may count rows that it found, or only those that were not so before.
@@ -217,7 +244,7 @@ def _may_miss_a_table(error: ProgrammingError | OperationalError) -> bool:
 
 
 class _Content(UserDefinedType[bytes]):
-    """What the column `token` holds, as a `Secret`: results show in SQLAlchemy's debug log."""
+    """What a column holds, as a `Secret`: results show in SQLAlchemy's debug log."""
 
     cache_ok = True
 
@@ -230,7 +257,7 @@ def _secret(value: Any) -> Secret | None:
         return None
     if isinstance(value, bytes | bytearray | memoryview):
         return Secret(value)
-    return Secret(str(value).encode())  # SQLite keeps what was put there by hand as what it was
+    return Secret(str(value).encode())
 
 
 def _exactly_compared() -> mysql.VARCHAR:

@@ -31,6 +31,17 @@ OPERATIONS: dict[str, Callable[[TokenStore], object]] = {
 }
 
 
+def all_said(error: BaseException) -> str:
+    """What *error* says, and all that it was raised from: messages, arguments and attributes."""
+    said, left = [], [error]
+    while left:
+        one = left.pop()
+        said.append(f"{one} {one!r} {vars(one)}")
+        causes = (one.__cause__, one.__context__)
+        left += [cause for cause in causes if cause is not None]
+    return "\n".join(said)
+
+
 def is_busy(store: TokenStore) -> bool:
     """Whether somebody holds the lock."""
     try:

@@ -22,6 +22,7 @@ from requests_tokenrefresh.stores import _redis_server
 from requests_tokenrefresh.stores._redis_server import RedisServer, Script
 from tests.support.redis_proxy import RedisProxy
 from tests.support.threads import start_together, wait_until
+from tests.support.tracebacks import shown_by_tools
 from tests.support.valkey_server import ValkeyServer
 
 OLD = Token("old-access", "old-refresh", issued_at=1_690_000_000.0)
@@ -230,6 +231,29 @@ def test_a_save_whose_reply_was_lost_and_that_is_not_repeated_may_have_been_writ
             ):
                 unlucky.save(NEW)
             assert store.load() == NEW
+
+
+def test_a_connection_that_breaks_shows_no_variable_with_the_token(proxy):
+    """The client has what is sent, and what came, in variables of its own."""
+
+    def lose(command: bytes) -> None:
+        raise ConnectionResetError
+
+    large = Token("new-access", extra={"id_token": "i" * 900_000})  # it breaks while that is sent
+    with redis.Redis.from_url(proxy.url, retry=Retry(NoBackoff(), 0)) as client:
+        unlucky = RedisTokenStore(client, key="reports")
+        with unlucky.lock(0):
+            for call in (lambda: unlucky.save(large), unlucky.load):
+                assert unlucky.load() is not None
+                proxy.on_command = lose
+                with pytest.raises(StoreUnavailableError) as raised:
+                    call()
+                proxy.on_command = lambda command: None
+                cause = raised.value.__cause__
+                assert isinstance(cause, redis.ConnectionError)
+                assert (cause.__traceback__, cause.__cause__, cause.__context__) == (None,) * 3
+                shown = shown_by_tools(raised.value)
+                assert not any(word in shown for word in ("new-access", "old-access"))
 
 
 def test_leaving_a_turn_whose_reply_was_lost_is_no_error(store, proxy, caplog):

@@ -9,7 +9,6 @@ import itertools
 import logging
 import sqlite3
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import nullcontext
 
@@ -61,17 +60,6 @@ def engine(url: str) -> Iterator[sa.Engine]:
 @pytest.fixture
 def store(engine: sa.Engine) -> SQLTokenStore:
     return SQLTokenStore(engine, name="reports")
-
-
-def everything_about(error: BaseException | None) -> str:
-    """What a tool could find of *error*: all causes and contexts, with the package's variables."""
-    shown = []
-    while error is not None:
-        trace = traceback.TracebackException.from_exception(error, capture_locals=True)
-        shown += [frame.locals for frame in trace.stack if "/stores/" in frame.filename]
-        shown += [error, error.args, vars(error)]
-        error = error.__cause__ or error.__context__
-    return repr(shown)
 
 
 # How much of it
@@ -343,15 +331,64 @@ def test_nor_is_one_of_the_same_name_in_another_table(url):
         here.load()
 
 
-@pytest.mark.parametrize("content", [b"s3cret", b'{"access_token": "s3cret"', b'["s3cret"]'])
-def test_what_is_stored_does_not_show_in_the_variables_of_an_error(url, content):
+# What others may have written into the other columns
+
+
+ALL = [
+    SQLTokenStore.load,
+    lambda store: store.save(NEW),
+    SQLTokenStore.clear,
+    SQLTokenStore.ensure_can_save,
+    lambda store: store.save_pause(PAUSE),
+]
+
+
+@pytest.mark.parametrize("version", [-1, -(2**63), 10**18, 2**63 - 1])
+def test_a_version_that_no_write_gave_is_corrupt(url, version):
     store = SQLTokenStore(url, name="reports")
     store.save(OLD)
-    change_row(url, token=content)
-    for refused in (store.load, lambda: store.save(NEW), store.clear, store.ensure_can_save):
-        with pytest.raises(StoreContentError) as raised:
-            refused()
+    change_row(url, version=version)
+    for refused in ALL:
+        with pytest.raises(StoreContentError, match="its version is no number"):
+            refused(SQLTokenStore(url, name="reports"))
+    assert [row[2] for row in stored(url)] == [version]
+
+
+NOT_UTF_8 = "CAST(X'7333637265740dff' AS TEXT)"  # "s3cret", and then no character
+
+
+@pytest.mark.parametrize("version", ["'5 apples'", "''", "X'ff'", "5.5", "9e999", NOT_UTF_8])
+def test_nor_is_one_that_sqlite_keeps_in_a_column_of_numbers(sqlite_url, version):
+    store = SQLTokenStore(sqlite_url, name="reports")
+    store.save(OLD)
+    with connected(sqlite_url) as connection:
+        connection.exec_driver_sql(f"UPDATE token_logins SET version = {version}")
+    for refused in ALL:
+        with pytest.raises(StoreContentError, match="its version is no number") as raised:
+            refused(store)
         assert "s3cret" not in shown_by_tools(raised.value)
+
+
+def test_text_that_sqlite_cannot_decode_is_no_token_and_not_repeated(sqlite_url):
+    store = SQLTokenStore(sqlite_url, name="reports")
+    store.save(OLD)
+    with connected(sqlite_url) as connection:
+        connection.exec_driver_sql(f"UPDATE token_logins SET token = {NOT_UTF_8}")
+    for refused in ALL[:-1]:
+        with pytest.raises(StoreContentError, match="does not hold a token") as raised:
+            refused(store)
+        assert "s3cret" not in shown_by_tools(raised.value)
+
+
+@pytest.mark.parametrize("pause", ["5", "X'ff'", "1e300", "'soon'", NOT_UTF_8])
+def test_what_sqlite_keeps_for_a_pause_and_is_none_counts_as_none(sqlite_url, pause):
+    store = SQLTokenStore(sqlite_url, name="reports")
+    store.save(OLD)
+    with connected(sqlite_url) as connection:
+        connection.exec_driver_sql(f"UPDATE token_logins SET pause = {pause}")
+    assert (store.load(), store.load_pause()) == (OLD, None)
+    store.save_pause(PAUSE)
+    assert store.load_pause() == PAUSE
 
 
 @pytest.mark.parametrize("place", [read_only_sqlite, read_only_postgres, read_only_mariadb])
@@ -585,7 +622,7 @@ def test_no_error_shows_a_secret(store, engine, url):
     errors.append(_error_of(store))
     for error in errors:
         assert type(error) is TokenStoreError or "1364" in str(error)
-        shown = everything_about(error)
+        shown = shown_by_tools(error)
         assert "secret bytes" in shown
         assert "new-access" not in shown
         assert "new-refresh" not in shown
@@ -605,7 +642,7 @@ def test_an_unreachable_database_is_an_error_without_its_password(unused_port):
     )
     with pytest.raises(StoreUnavailableError, match=r"127\.0\.0\.1.*failed") as raised:
         store.load()
-    assert "opensesame" not in everything_about(raised.value)
+    assert "opensesame" not in shown_by_tools(raised.value)
 
 
 @pytest.fixture
@@ -657,4 +694,4 @@ def test_an_engine_whose_creator_fails_is_an_error_of_the_store():
         failing_with(OSError(secret)).load()
     with pytest.raises(TokenStoreError, match="KeyError") as raised:
         failing_with(KeyError(secret)).load()
-    assert "opensesame" not in everything_about(raised.value)
+    assert "opensesame" not in shown_by_tools(raised.value)

@@ -1,6 +1,7 @@
 """`TokenStoreContract` finds what a store gets wrong, and tells people who did not write it."""
 
 import fcntl
+import json
 import subprocess
 import sys
 import threading
@@ -159,6 +160,14 @@ class TakesRubbishForNothing(FileTokenStore):
             return None
 
 
+class TellsTheRubbishByItsCause(FileTokenStore):
+    def load(self):
+        try:
+            return json.loads(self.path.read_bytes()) and super().load()
+        except json.JSONDecodeError as error:  # which has the document
+            raise StoreContentError("this is not a token") from error
+
+
 class OverwritesRubbish(FileTokenStore):
     def save(self, token):
         self.path.unlink(missing_ok=True)
@@ -180,9 +189,11 @@ def put_into(store: FileTokenStore) -> Callable[[bytes], object]:
     return put
 
 
-def meets_rubbish(contract: TokenStoreContract, store: FileTokenStore, operation: str) -> None:
+def meets_rubbish(
+    contract: TokenStoreContract, store: FileTokenStore, operation: str, rubbish: bytes = b"null"
+) -> None:
     contract.test_what_is_not_a_token_is_an_error_and_is_left_as_it_was(
-        store, put_into(store), operation, b"null"
+        store, put_into(store), operation, rubbish
     )
 
 
@@ -227,6 +238,7 @@ FOUND_BY: dict[type[FileTokenStore], Callable[..., object]] = {
         c.test_a_save_from_outside_a_turn_replaces_and_the_turn_may_be_refused(s, s)
     ),
     TakesRubbishForNothing: lambda c, s: meets_rubbish(c, s, "load"),
+    TellsTheRubbishByItsCause: lambda c, s: meets_rubbish(c, s, "load", b'{"a": "secret"'),
     OverwritesRubbish: lambda c, s: meets_rubbish(c, s, "save"),
 }
 
