@@ -158,6 +158,7 @@ class _ByFunction(Attachment):
             if attached.url != request.url:
                 response.url = request.url or ""  # what raise_for_status() says has it in
             return response
+        del copy, attached  # their repr has the method, and a function may put the token there
         raise told  # out here, where it has no context that shows the token
 
     def _attached(

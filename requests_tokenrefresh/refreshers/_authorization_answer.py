@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -30,6 +31,18 @@ _ADVICE = {
 _DENIED = frozenset({"access_denied", "consent_required", "interaction_required", "login_required"})
 _LATER = frozenset({"server_error", "temporarily_unavailable"})
 _ANEW = "begin again"
+
+
+@dataclass(frozen=True)
+class BrowserAnswer:
+    """What the browser has brought. Without a repr, so that no tool shows it in a traceback."""
+
+    query: str = field(repr=False)
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Those that have a value."""
+        return {name: value for name, value in parse_qsl(self.query) if value}
 
 
 def query_of(answer_url: str) -> str:
@@ -73,14 +86,14 @@ def problem_with(query: str, state: str) -> str:
 
 
 def code_in(
-    query: str,
+    answer: BrowserAnswer,
     attempt: Mapping[str, Any],
     *,
     issuer: str | None,
     promises_iss: bool,
     server: str,
 ) -> str:
-    """Return the code in *query*.
+    """Return the code in *answer*.
 
     Args:
         issuer: The issuer's identifier; None if nobody knows it.
@@ -91,7 +104,7 @@ def code_in(
         LoginFailedError: There is none.
         RefreshFailedError: There is none for now.
     """
-    problem = problem_with(query, attempt["state"])
+    problem = problem_with(answer.query, attempt["state"])
     if problem:
         raise LoginFailedError(
             f"this is no answer to the attempt to log in: {problem}; paste or pass the whole "
@@ -99,11 +112,10 @@ def code_in(
             reason="bad_answer",
         )
     secrets = Secrets(frozenset(attempt[name] for name in ("state", "code_verifier")))
-    fields = {name: value for name, value in parse_qsl(query) if value}
-    _check_iss(fields.get("iss"), issuer, promises=promises_iss, secrets=secrets)
-    if "error" in fields:
-        raise _error_in(fields, server, secrets)
-    return fields["code"]
+    _check_iss(answer.fields.get("iss"), issuer, promises=promises_iss, secrets=secrets)
+    if "error" in answer.fields:
+        raise _error_in(answer.fields, server, secrets)
+    return answer.fields["code"]
 
 
 def _check_iss(iss: str | None, issuer: str | None, *, promises: bool, secrets: Secrets) -> None:

@@ -16,7 +16,7 @@ from ._attempt import (
     code_challenge,
     new_attempt,
 )
-from ._authorization_answer import code_in, query_of
+from ._authorization_answer import BrowserAnswer, code_in, query_of
 from ._authorization_server import AuthorizationServer
 from ._endpoint import Question
 from ._person import PersonGrant
@@ -164,18 +164,19 @@ class AuthorizationCodeGrant(PersonGrant):
         """
         # There are tools that show the variables of a traceback: none of these has a secret there.
         attempt = AuthorizationAttempt(check_attempt(attempt, self._attempts_issuer))
-        question = self._exchange(attempt, answer_url)
+        brought = BrowserAnswer(query_of(answer_url))
         del answer_url
+        question = self._exchange(attempt, brought)
         answer = self._endpoint.ask(question, auth=self._auth)
         return self._logged_in(answer, nonce=attempt.get("nonce"))
 
-    def _exchange(self, attempt: Mapping[str, Any], answer_url: str) -> Question:
+    def _exchange(self, attempt: Mapping[str, Any], brought: BrowserAnswer) -> Question:
         """Return what the token endpoint is asked (RFC 6749 section 4.1.3)."""
         promises = getattr(self._server, "authorization_response_iss_parameter_supported", False)
         return self._question(
             "authorization_code",
             code=code_in(
-                query_of(answer_url),
+                brought,
                 attempt,
                 issuer=self._issuer,
                 promises_iss=bool(promises),

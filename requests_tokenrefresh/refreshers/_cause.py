@@ -74,12 +74,15 @@ def advice_for(error: Exception) -> str:
 
 
 def without_frames(error: E) -> E:
-    """Return *error* without the frames it and its causes passed.
+    """Return *error* without the frames it and its causes passed, nor what of a reply they hold.
 
-    Their variables are the request and the reply, and there are tools that print them.
+    The variables there are the request and the reply, and there are tools that print them.
     """
     for raised in raised_in(error):
         raised.__traceback__ = None
+        if type(raised) is http.client.IncompleteRead:  # urllib3's has only a number
+            raised.partial = bytes(len(raised.partial))  # it tells how many
+            raised.args = (raised.partial,)
     return error
 
 

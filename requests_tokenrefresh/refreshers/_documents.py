@@ -104,16 +104,15 @@ class Documents:
             repeats=True,
             deadline=max(0.0, self._until - self._monotonic()),
             max_reply_bytes=_LARGEST,
+            timeout=self._timeout,
+            proxies=self._proxies,
+            verify=self._verify,
+        )
+        question = requests.Request(
+            "GET", url, headers={"Accept": "application/json"}, auth=NoAuth()
         )
         try:
-            return session.get(
-                url,
-                headers={"Accept": "application/json"},
-                auth=NoAuth(),
-                timeout=self._timeout,
-                proxies=self._proxies,
-                verify=self._verify,
-            )
+            return session.answer_to(question)
         except Exception as error:
             secrets = Secrets.of(known=passwords_in(self._proxies))
             cause = innermost(without_frames(error))

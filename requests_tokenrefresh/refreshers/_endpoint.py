@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import requests
 from requests.structures import CaseInsensitiveDict
 
 from .._errors import InsecureTransportError, RefreshFailedError, TokenRefreshError
@@ -115,19 +116,22 @@ class TokenEndpoint:
             repeats=not is_early(),
             deadline=self._deadline,
             max_reply_bytes=self._max_reply_bytes,
+            timeout=self._timeout,
+            proxies=self._proxies,
+            verify=self._verify,
+            cert=self._cert,
         )
         try:
-            response = session.post(
-                self._url,
-                data=question.body,
-                headers=CaseInsensitiveDict(
-                    {"Accept": "application/json", **question.headers, **self._headers}
-                ),
-                auth=auth,
-                timeout=self._timeout,
-                proxies=self._proxies,
-                verify=self._verify,
-                cert=self._cert,
+            response = session.answer_to(
+                requests.Request(
+                    "POST",
+                    self._url,
+                    data=question.body,
+                    headers=CaseInsensitiveDict(
+                        {"Accept": "application/json", **question.headers, **self._headers}
+                    ),
+                    auth=auth,
+                )
             )
         except Exception as error:
             failure = self._no_answer(without_frames(error), session)

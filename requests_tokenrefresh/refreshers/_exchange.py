@@ -61,6 +61,7 @@ class OneExchange(Session):
             the same.
         deadline: Seconds for all of it, from authentication to the last byte of the reply.
         max_reply_bytes: How large a reply may be, both as it travels and decompressed.
+        how: What `requests.Session.request` is told beside the request: ``timeout``, ``verify``...
 
     Attributes:
         sent: The request as it was prepared; None until then.
@@ -68,8 +69,9 @@ class OneExchange(Session):
             as an `auth` or a hook of the user's own: that may say anything.
     """
 
-    def __init__(self, *, repeats: bool, deadline: float, max_reply_bytes: int) -> None:
+    def __init__(self, *, repeats: bool, deadline: float, max_reply_bytes: int, **how: Any) -> None:
         super().__init__()
+        self._how = how
         self._repeats = repeats
         self.sent: requests.PreparedRequest | None = None
         self.met: list[Exception] = []  # two threads add to it
@@ -79,8 +81,11 @@ class OneExchange(Session):
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+    def answer_to(self, question: requests.Request) -> requests.Response:
         """Return the answer, its body in memory and decompressed. Closes the session.
+
+        An interrupt passes here, and there are tools that show the variables on its way: no secret
+        is among them, since the repr of *question* has its method only.
 
         Raises:
             requests.Timeout: The deadline passed first. Nothing is sent after that.
@@ -92,8 +97,8 @@ class OneExchange(Session):
         # its own, which is left behind at the deadline; cutting the line ends it.
         answer: futures.Future[requests.Response] = futures.Future()
         exchange = threading.Thread(
-            target=self._request,
-            args=(answer, args, kwargs),
+            target=self._ask,
+            args=(answer, question),
             name="token-endpoint-exchange",
             daemon=True,  # one that still looks up a name must not keep the program alive
         )
@@ -104,7 +109,7 @@ class OneExchange(Session):
                 # There are too many, or the program is ending: on Python 3.12 the threads that are
                 # waited for then, and atexit functions, can start none. Better one that takes as
                 # long as its single waits than none.
-                self._request(answer, args, kwargs)
+                self._ask(answer, question)
             answered = futures.wait([answer], self._deadline).done
         finally:
             self._line.cut()
@@ -135,27 +140,32 @@ class OneExchange(Session):
             settings["proxies"] = proxies
         return settings
 
-    def _request(
-        self,
-        answer: futures.Future[requests.Response],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> None:
+    def _ask(self, answer: futures.Future[requests.Response], question: requests.Request) -> None:
         try:
             with self:
-                answer.set_result(self._answered(args, kwargs))
+                answer.set_result(self._answered(question))
         except BaseException as error:  # it belongs to the thread that waits
             answer.set_exception(error)
 
-    def _answered(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> requests.Response:
+    def _answered(self, question: requests.Request) -> requests.Response:
         asked_at = time.monotonic()
         try:
-            return super().request(*args, **kwargs)
+            return self._answered_once(question)
         except Exception as error:
             late = time.monotonic() - asked_at > _LATE
             if not self._repeats or late or self._line.is_cut or not is_lost(error):
                 raise
-        return super().request(*args, **kwargs)
+        return self._answered_once(question)
+
+    def _answered_once(self, question: requests.Request) -> requests.Response:
+        return self.request(
+            str(question.method),
+            str(question.url),
+            data=question.data,
+            headers=question.headers,
+            auth=question.auth,
+            **self._how,
+        )
 
 
 class _Line:

@@ -24,9 +24,9 @@ def revoke(token: Token, ask: Callable[..., Answer], question: Callable[..., Que
         RevocationFailedError: The server was not told, or has not done so.
     """
     failures = []
-    for kind, secret in _secrets(token):
+    for kind, asked in _questions(token, question):
         try:
-            answer = ask(question(token=secret, token_type_hint=kind)).beside(token)
+            answer = ask(asked).beside(token)
         except RefreshFailedError as error:
             raise RevocationFailedError(
                 f"the server was not told that the login is over, and its tokens stay good: {error}"
@@ -40,10 +40,11 @@ def revoke(token: Token, ask: Callable[..., Answer], question: Callable[..., Que
         raise failures[0]
 
 
-def _secrets(token: Token) -> Iterator[tuple[str, str]]:
-    if token.refresh_token is not None:
-        yield "refresh_token", token.refresh_token
-    yield "access_token", token.access_token
+def _questions(token: Token, question: Callable[..., Question]) -> Iterator[tuple[str, Question]]:
+    # Not the tokens themselves, which would be among the variables of an error's traceback.
+    for kind in ("refresh_token", "access_token"):
+        if getattr(token, kind) is not None:
+            yield kind, question(token=getattr(token, kind), token_type_hint=kind)
 
 
 def _is_dead_after(answer: Answer, kind: str) -> bool:
