@@ -24,7 +24,12 @@ project = metadata["metadata"]["name"]
 release = version = metadata["metadata"]["version"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "figures_table.md", "mistakes.md"]  # these are parts of other pages
+exclude_patterns = [
+    "_build",
+    "figures_table.md",
+    "mistakes.md",
+    "threats.md",
+]  # these are parts of other pages
 
 html_theme = "furo"
 html_title = project

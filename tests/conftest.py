@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.length import leave_out_what_is_long
 from tests.support.servers import Handler, HTTPServer, RawServer
+from tests.support.threats import mark_attacks
 
 pytest_plugins = ["tests.support.databases"]
 
@@ -54,6 +55,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    mark_attacks(items)
     leave_out_what_is_long(config, items)
 
 
