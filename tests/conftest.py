@@ -16,7 +16,7 @@ from tests.support.length import leave_out_what_is_long
 from tests.support.servers import Handler, HTTPServer, RawServer
 from tests.support.threats import mark_attacks
 
-pytest_plugins = ["tests.support.databases"]
+pytest_plugins = ["tests.support.databases", "tests.support.secrecy"]
 
 # An example may be slow because the machine is busy, which says nothing about the code. Examples
 # that nobody has seen are for those who look for them: tox -e fuzzing, tox -e model.

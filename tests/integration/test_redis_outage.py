@@ -20,6 +20,7 @@ from requests_tokenrefresh import (
 )
 from requests_tokenrefresh.stores import _redis_server
 from requests_tokenrefresh.stores._redis_server import RedisServer, Script
+from requests_tokenrefresh.stores._secret import Secret
 from tests.support.redis_proxy import RedisProxy
 from tests.support.threads import start_together, wait_until
 from tests.support.tracebacks import shown_by_tools
@@ -324,7 +325,7 @@ def test_a_refusal_that_repeats_the_token_is_told_without_it(refusing_server, qu
 
     server = RedisServer(refusing_server(refusal))
     with pytest.raises(StoreUnavailableError) as raised:
-        server.run("cannot write it", Script("return 1"), ["login"], b"new-access")
+        server.run("cannot write it", Script("return 1"), ["login"], Secret(b"new-access"))
     assert str(raised.value) == (
         f"cannot write it: the server refused (unknown command {quote}EVALSHA{quote})"
     )

@@ -217,7 +217,6 @@ def test_a_spooled_body_of_known_length_is_sent_with_its_length(api: HTTPServer)
         response = session.post(api.url, data=Encoder(), timeout=5)
     assert response.status_code == 200
     assert [r.body for r in api.requests] == [b"once", b"once"]
-    print([dict(r.headers) for r in api.requests])
     assert [r.headers.get("Content-Length") for r in api.requests] == ["4", "4"]
     assert [r.headers.get("Transfer-Encoding") for r in api.requests] == [None, None]
 

@@ -597,7 +597,7 @@ def test_another_table_of_that_name_is_left_alone(store, engine, url):
 
 
 def test_no_log_shows_a_secret(url, caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "sqlalchemy")
     engine = sa.create_engine(url, echo="debug")
     store = SQLTokenStore(engine, name="reports")
     store.save(OLD)

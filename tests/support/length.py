@@ -13,7 +13,10 @@ import hypothesis
 import pytest
 
 ENVIRONMENTS = frozenset(
-    ["fuzzing", "interleavings", "model", "process-life", "servers", "stores", "terminals"],
+    [
+        *("attacks", "fuzzing", "interleavings", "model", "process-life", "servers", "stores"),
+        "terminals",
+    ],
 )
 _EXAMPLES = 2000
 

@@ -20,6 +20,9 @@ from typing import BinaryIO, TypeVar
 
 S = TypeVar("S", bound="_Server")
 
+observers: list[Callable[[Received], object]] = []
+"""Who else is told of each request that any server here reads."""
+
 _ACCEPT_POLL = 0.01  # seconds until a closing server notices
 _JOIN_TIMEOUT = 10.0  # seconds a script may go on after its socket was shut down
 
@@ -241,7 +244,10 @@ def _read(stream: BinaryIO) -> Received | None:
         return None  # hung up
     method, path, _version = request_line
     headers = http.client.parse_headers(stream)
-    return Received(method, path, headers, _read_body(stream, headers))
+    request = Received(method, path, headers, _read_body(stream, headers))
+    for observe in observers:
+        observe(request)
+    return request
 
 
 def _read_body(stream: BinaryIO, headers: http.client.HTTPMessage) -> bytes:

@@ -16,6 +16,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from tests.support.secrecy import tell_output
+
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 30.0  # seconds
 
@@ -63,6 +65,7 @@ class Terminal:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        tell_output(self.said, self.shown)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

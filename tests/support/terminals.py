@@ -10,6 +10,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tests.support.secrecy import tell_output
+
 
 class Shown(NamedTuple):
     """What a program that ran on a terminal has left there.
@@ -49,4 +51,6 @@ def run_on_terminal(command: Sequence[str], *, timeout: float = 30.0, **how: Any
         reader.join()
         os.close(ours)
         os.close(theirs)
-    return Shown(b"".join(pieces).replace(b"\r\n", b"\n"), exit_code)
+    output = b"".join(pieces)
+    tell_output(output)
+    return Shown(output.replace(b"\r\n", b"\n"), exit_code)
