@@ -117,7 +117,7 @@ class Getting:
     def another(self, held: Held | None, why: Why) -> Token:
         """As `replayable`, for who holds no 401 that could be anybody's own."""
         token = self.replayable(held, why)
-        assert token is not None  # noqa: S101 - None answers a 401, and there is none
+        assert token is not None  # noqa: S101  # nosec B101  # None answers a 401, and there is none
         return token
 
     def replayable(self, held: Held | None, why: Why) -> Token | None:
@@ -205,7 +205,7 @@ class Getting:
         """Raise this thread's own copy: one object would collect everybody's traceback."""
         pause = login.pause
         error = error or login.over or (pause and pause.error)
-        assert error is not None  # noqa: S101 - nobody fails without a reason
+        assert error is not None  # noqa: S101  # nosec B101  # nobody fails without a reason
         own = copy.copy(error)
         if pause is not None and isinstance(own, RefreshFailedError):
             own.retry_after = max(0.0, pause.until - self._monotonic())

@@ -310,7 +310,7 @@ def _row(login: Login, what: What, held: Held | None, now: Now) -> Row | None:
 
 def _resolved(login: Login, what: What, held: Held | None, now: Now) -> tuple[Login, Step]:
     row = _row(login, what, held, now)
-    assert row is not None  # noqa: S101 - these events have a row for every standing
+    assert row is not None  # noqa: S101  # nosec B101  # these events have a row for every standing
     after = login if held is None else _moved(login, row, held, now)
     if row.then is LOOK:
         return _look(after, now)

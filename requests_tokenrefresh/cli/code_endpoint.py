@@ -97,7 +97,7 @@ class CodeRecords(OneClient):
     def _held(self, code: str) -> _Code:
         with self._lock:
             held = self._codes.get(code)
-        assert held is not None  # noqa: S101  # asked of codes that were valid a moment ago
+        assert held is not None  # noqa: S101  # nosec B101  # asked of codes that were valid a moment ago
         return held
 
 

@@ -244,7 +244,7 @@ def _work(
     report: Callable[[SentRequest], None],
     stop: threading.Event,
 ) -> None:
-    dice = random.Random(number)  # noqa: S311  # the same pauses in every run, and no secret
+    dice = random.Random(number)  # noqa: S311  # nosec B311  # the same pauses in every run, and no secret
     pause = settings.pause_seconds * dice.random()
     for _ in range(settings.requests_per_thread):
         if stop.wait(pause):

@@ -92,7 +92,7 @@ def _run(browser: str | None, address: str, timeout: float | None = None) -> boo
         browser = which(_OF_WINDOWS)  # which `webbrowser` does not know
     if browser is not None:
         environ["BROWSER"] = browser
-    done = subprocess.run(  # noqa: S603  # our own program
+    done = subprocess.run(  # noqa: S603  # nosec B603  # our own program
         # Isolated: a file of the same name in the working directory is not imported.
         [sys.executable, "-I", "-c", _PROGRAM],
         env=environ,

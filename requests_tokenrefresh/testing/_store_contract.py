@@ -81,7 +81,7 @@ class TokenStoreContract(OptionalContract):
     @pytest.fixture
     def other(self, store: TokenStore) -> TokenStore:
         """Return another object for the same place; the store itself if it is not shared."""
-        return pickle.loads(pickle.dumps(store)) if store.shared else store
+        return pickle.loads(pickle.dumps(store)) if store.shared else store  # nosec B301  # its own
 
     @pytest.fixture
     def corrupt(self) -> Callable[[bytes], object]:
