@@ -44,9 +44,10 @@ _MOST = 3  # codes and texts that are quoted
 
 @dataclass(frozen=True)
 class Answer:
-    """What the token endpoint said.
+    """What an endpoint of the issuer said.
 
     Attributes:
+        kind: Which endpoint has said it: ``"token endpoint"``.
         endpoint: Its name: the URL without what may be secret in it.
         response: What has come.
         fields: The JSON object or the form in its body; empty if there is none.
@@ -57,6 +58,7 @@ class Answer:
         secrets: What must not be repeated: what it was sent, and the tokens that it names.
     """
 
+    kind: str
     endpoint: str
     response: requests.Response = field(repr=False)
     fields: Mapping[str, Any] = field(repr=False)
@@ -144,8 +146,7 @@ class Answer:
     def refusal(self) -> LoginRequiredError:
         """Return the error for an answer that ends the login."""
         return LoginRequiredError(
-            f"the token endpoint {self.endpoint} refused the login ({self._quoted()}); "
-            "log in again",
+            f"the {self.kind} {self.endpoint} refused the login ({self._quoted()}); log in again",
             reason="invalid_grant",
             status=self.status,
             code=self._code(),
@@ -160,7 +161,7 @@ class Answer:
         """
         said = why or self._quoted()
         return RefreshFailedError(
-            f"the token endpoint {self.endpoint} answered {self.status} ({said}); "
+            f"the {self.kind} {self.endpoint} answered {self.status} ({said}); "
             f"{self.advice(_UNKNOWN)}",
             retry_after=self.retry_after,
             status=self.status,
@@ -245,10 +246,16 @@ class Answer:
 
 
 def answer_in(
-    response: requests.Response, *, endpoint: str, asked_at: float, now: float, secrets: Secrets
+    response: requests.Response,
+    *,
+    endpoint: str,
+    asked_at: float,
+    now: float,
+    secrets: Secrets,
+    kind: str = "token endpoint",
 ) -> Answer:
     """Return what *response* says; never fails. All times are epoch seconds."""
     fields, problem = fields_in(response, secrets)
     secrets = secrets.beside(tokens_in(fields))
     said = said_in(fields, response.status_code)
-    return Answer(endpoint, response, fields, problem, said, asked_at, now, secrets)
+    return Answer(kind, endpoint, response, fields, problem, said, asked_at, now, secrets)

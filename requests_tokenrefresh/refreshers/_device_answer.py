@@ -13,12 +13,13 @@ from .._expiry import seconds
 from .._foreign import printable
 from .._origins import require_secure
 from ._answer import Answer
+from ._dialects import is_in_trouble
+from ._person import login_failure
 from ._said import spelled
 
 _USUAL_INTERVAL = 5.0  # seconds, if the server does not say (section 3.2)
 _USUAL_LIFE = 600.0  # seconds; a server must say, and some forget
 _LONGEST_CODE = 64  # characters that a person can be asked to type
-_TRY_LATER = frozenset({408, 425, 429})
 
 # By the names of Google and of the drafts.
 _OTHER_NAMES = {
@@ -84,11 +85,11 @@ def attempt_in(answer: Answer, *, answered_at: float, insecure: bool) -> DeviceA
     """Return the attempt that the device authorization endpoint has begun.
 
     Raises:
-        LoginFailedError: Something is missing that a person, or a poll, needs.
-        RefreshFailedError: It has begun none.
+        LoginFailedError: It has begun none, or something is missing that a person or a poll needs.
+        RefreshFailedError: It has begun none, and may do so later.
     """
     if answer.problem or not 200 <= answer.status < 300 or "error" in answer.fields:
-        raise answer.failure()
+        raise login_failure(answer, answer.failure())
     fields = _by_our_names(answer.fields)
     life = _positive(fields.get("expires_in")) or _USUAL_LIFE
     interval = _positive(fields.get("interval"))
@@ -111,7 +112,7 @@ def next_step(answer: Answer) -> Next:
     for name in map(spelled, answer.said.names):
         if name in _WAYS:
             return _WAYS[name]
-    return Next.LATER if answer.status in _TRY_LATER else Next.DONE
+    return Next.LATER if is_in_trouble(answer.status) else Next.DONE
 
 
 def denied(answer: Answer) -> LoginFailedError:

@@ -88,8 +88,8 @@ class DeviceCodeGrant(PersonGrant):
         *deadline* seconds.
 
         Raises:
-            LoginFailedError: The answer lacks what a person needs.
-            RefreshFailedError: There is none.
+            LoginFailedError: The server begins none, or the answer lacks what a person needs.
+            RefreshFailedError: The server cannot be reached, or is in trouble.
         """
         question = self._first_question(client_id=self._client_id, scope=self._asked_scope)
         answer = self._device_endpoint.ask(question, auth=self._auth)

@@ -87,7 +87,12 @@ def refuses(said: Said, status: int) -> bool:
 
 def may_refuse(status: int) -> bool:
     """Return whether *status* leaves room for it: a server in trouble is not itself."""
-    return status < 300 or (400 <= status < 500 and status not in _TRY_LATER)
+    return not (300 <= status < 400 or is_in_trouble(status))
+
+
+def is_in_trouble(status: int) -> bool:
+    """Return whether *status* is that of a server which may do later what it does not do now."""
+    return status >= 500 or status in _TRY_LATER
 
 
 def blames_another(said: Said) -> bool:

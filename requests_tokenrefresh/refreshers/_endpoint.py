@@ -139,6 +139,7 @@ class TokenEndpoint:
             sent = (one.request for one in (*response.history, response))
             return answer_in(
                 response,
+                kind=self._kind,
                 endpoint=self.name,
                 asked_at=asked_at,
                 now=self._clock(),

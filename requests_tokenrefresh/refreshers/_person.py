@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from .._errors import LoginFailedError, LoginRequiredError
+from .._errors import LoginFailedError, LoginRequiredError, RefreshFailedError
 from .._token import Token
 from ._answer import Answer
 from ._authorization_server import AuthorizationServer
 from ._client import check_string
+from ._dialects import is_in_trouble
 from ._endpoint import Question
 from ._grants import RefreshTokenGrant, form
 from ._id_token import check_id_token
@@ -78,20 +79,22 @@ class PersonGrant(RefreshTokenGrant):
         """Return the token that *answer* gives to the person.
 
         Raises:
-            LoginFailedError: It gives none, for good, or an id_token of somebody else's.
-            RefreshFailedError: Anything else.
+            LoginFailedError: It gives none, or an id_token of somebody else's.
+            RefreshFailedError: It gives none, and may do so later.
         """
         try:
             token = self._token_in(answer, previous=None)
         except LoginRequiredError as error:
             raise LoginFailedError(
-                f"the token endpoint {answer.endpoint} did not take the login ({error.said}); "
+                f"the {answer.kind} {answer.endpoint} did not take the login ({error.said}); "
                 "begin again",
                 reason="bad_answer",
                 status=error.status,
                 code=error.code,
                 said=error.said,
             ) from error.__cause__
+        except RefreshFailedError as error:
+            raise login_failure(answer, error) from error.__cause__
         check_id_token(
             token,
             issuer=self._issuer,
@@ -101,6 +104,23 @@ class PersonGrant(RefreshTokenGrant):
             secrets=answer.secrets,
         )
         return token
+
+
+def login_failure(
+    answer: Answer, failure: RefreshFailedError
+) -> LoginFailedError | RefreshFailedError:
+    """Return what *failure*, by which *answer* has brought nothing, means to whoever logs in: only
+    a server in trouble is worth a second attempt that is like the first."""
+    if is_in_trouble(answer.status):
+        return failure
+    return LoginFailedError(
+        f"the {answer.kind} {answer.endpoint} answered {failure.status} ({failure.said}); "
+        f"{answer.advice('begin again')}",
+        reason="bad_answer",
+        status=failure.status,
+        code=failure.code,
+        said=failure.said,
+    )
 
 
 def targets(

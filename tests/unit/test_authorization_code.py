@@ -405,6 +405,25 @@ def test_a_code_that_is_refused_fails_this_attempt_only(endpoint):
     assert "the-code" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (401, '{"error": "invalid_client"}', "check the client's id"),
+        (404, "<html>", "check the URL"),
+        (400, '{"error": "made_up"}', "begin again"),
+        (200, "{}", "no access_token"),
+    ],
+)
+def test_what_waiting_does_not_mend_is_no_trouble_of_the_server(endpoint, status, body, words):
+    """RFC 6749 section 5.2."""
+    endpoint.post(f"{ISSUER}/token", status=status, body=body, content_type="application/json")
+    made = grant()
+    attempt = made.begin(BACK)
+    with pytest.raises(LoginFailedError, match=words) as caught:
+        made.finish(attempt, answer(attempt))
+    assert (caught.value.reason, caught.value.status) == ("bad_answer", status)
+
+
 @pytest.mark.parametrize("status", [400, 503])
 def test_what_shows_the_variables_of_a_traceback_shows_no_secret(endpoint, status):
     endpoint.post(f"{ISSUER}/token", json={"error": "invalid_grant"}, status=status)

@@ -173,20 +173,33 @@ def test_a_verification_url_is_a_verification_uri(endpoint):
         (400, {"error": "invalid_client"}, "check the client's id"),
         (400, {"error": "unauthorized_client"}, "check its registration"),
         (404, "<html>", "check the URL"),
-        (503, "", "try again later"),
+        (400, {"error": "made_up"}, "made_up"),
         (200, {"error": "invalid_scope"}, "invalid_scope"),
         (200, "[]", "not an object"),
     ],
 )
-def test_an_endpoint_that_begins_no_login_says_why(endpoint, status, body, words):
+def test_an_endpoint_that_begins_no_login_says_which_it_is_and_why(endpoint, status, body, words):
+    """Nor does it help to wait."""
     endpoint.post(
         f"{ISSUER}/device",
         status=status,
         body=body if isinstance(body, str) else json.dumps(body),
         content_type="application/json",
     )
-    with pytest.raises(RefreshFailedError, match=words):
+    named = f"^the device authorization endpoint {ISSUER}/device answered {status} .*{words}"
+    with pytest.raises(LoginFailedError, match=named) as caught:
         DeviceCodeGrant(SERVER, client_id="tv").begin()
+    assert caught.value.reason == "bad_answer"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_endpoint_in_trouble_begins_a_login_later(endpoint, status):
+    endpoint.post(f"{ISSUER}/device", status=status, headers={"Retry-After": "7"})
+    with pytest.raises(
+        RefreshFailedError, match=r"^the device authorization endpoint .* later$"
+    ) as it:
+        DeviceCodeGrant(SERVER, client_id="tv").begin()
+    assert (it.value.status, it.value.retry_after) == (status, 7.0)
 
 
 def test_a_device_authorization_url_in_plain_http_is_refused():
@@ -313,7 +326,7 @@ def test_retry_after_is_minded_if_it_is_longer(endpoint, status):
 # -- What comes of it -----------------------------------------------------------------------------
 
 # Each reply to the second poll, as servers have them, and what comes of it: a token, a reason, or
-# a RefreshFailedError with these words.
+# a bad answer with these words.
 REPLIES = {
     "a token": (TOKEN, "token"),
     "a token as a form": ((200, {}, "access_token=a&token_type=bearer"), "token"),
@@ -350,12 +363,10 @@ def test_each_reply_has_its_result(endpoint, reply, outcome):
         assert site.log_in().access_token == "a"
         return
     is_reason = outcome in ("access_denied", "expired_token", "bad_answer")
-    with pytest.raises(LoginFailedError if is_reason else RefreshFailedError) as caught:
+    with pytest.raises(LoginFailedError) as caught:
         site.log_in()
-    if is_reason:
-        assert caught.value.reason == outcome
-    else:
-        assert outcome in str(caught.value)
+    assert caught.value.reason == (outcome if is_reason else "bad_answer")
+    assert is_reason or outcome in str(caught.value)
     assert "the-device-code" not in str(caught.value)
     assert len(site.polls) == 2
 
