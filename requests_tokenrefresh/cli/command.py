@@ -15,7 +15,7 @@ from .exits import EXIT_CODES, CommandGroup
 )
 @click.version_option(package_name="requests-tokenrefresh", message="%(package)s %(version)s")
 def command() -> None:
-    """Keep one login alive: see it done (demo), and do it from a shell (login, get, status)."""
+    """Keep one login alive: see it done (demo), and do it from a shell (login, get, logout)."""
 
 
 for part in (

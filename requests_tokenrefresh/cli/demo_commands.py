@@ -176,7 +176,8 @@ In another terminal, log in, ask for the data as often as you like, and log out:
   requests-tokenrefresh get {url}/data --store demo.json
   requests-tokenrefresh logout --store demo.json
 
-Without a browser: curl -s -X POST {url}/login | requests-tokenrefresh login --store demo.json
+Where nobody sits at a browser, start this with --consent, and log in with --browser 'curl -sL %s'.
+For a token reply alone: curl -s -X POST {url}/login | requests-tokenrefresh login --store demo.json
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from .._errors import (
     TokenStoreError,
 )
 from .._foreign import printable
+from ..refreshers._discovery import BY_HAND
 
 UNSUCCESSFUL, USAGE, LOGIN_REQUIRED, TRY_LATER, STORE = 1, 2, 3, 4, 5
 INTERRUPTED, READER_GONE = 130, 141  # as shells have it: 128 + SIGINT, 128 + SIGPIPE
@@ -46,6 +48,21 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
 )
 
 _BY_OPTIONS = ("no_discovery", "redirect_taken")  # reasons of a failed login that options mend
+
+
+HOW_TO_LOG_IN = "pass --issuer and --client-id to requests-tokenrefresh login"
+
+# What the library's messages tell to pass, and what that is here.
+_OPTIONS = {
+    BY_HAND: "write its endpoints down: --token-url, with --authorization-url or --device-url",
+    "params=": "--param",
+    "redirect_uri=": "--redirect-uri",
+    "resource=": "--resource",
+    "scope=": "--scope",
+    "timeout=": "--timeout",
+}
+# An argument that is named stands alone; in a URL, and in what a server says, a value is behind it.
+_NAMED = re.compile(rf"(?<![\w?&])(?:{'|'.join(map(re.escape, _OPTIONS))})(?=[\s,;.)]|\Z)")
 
 
 def fail(message: str, exit_code: int) -> NoReturn:
@@ -80,7 +97,7 @@ class CommandGroup(click.Group):
         Raises:
             click.UsageError: It is not as it should be.
         """
-        with _printable_usage():
+        with _usage_in_options():
             for number, arg in enumerate(args, 1):
                 if not _is_an_argument(arg):
                     ctx.fail(f"argument {number} has half a character, or a NUL")
@@ -93,7 +110,7 @@ class CommandGroup(click.Group):
             click.exceptions.Exit: It did not succeed; why has been said.
         """
         try:
-            with _printable_usage():
+            with _usage_in_options():
                 result = super().invoke(ctx)
             sys.stdout.flush()  # at exit it would be too late to tell
         except (KeyboardInterrupt, EOFError):
@@ -105,18 +122,24 @@ class CommandGroup(click.Group):
             code = _code_of(error)
             if code is None:
                 raise
-            fail(_said(error), code)
+            fail(_in_options(_said(error)), code)
         return result
 
 
 @contextmanager
-def _printable_usage() -> Iterator[None]:
-    """click repeats what was typed, or what a script has put there."""
+def _usage_in_options() -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        vars(error)["message"] = printable(error.message)  # final, to click's types
+        # click repeats what was typed, or what a script has put there.
+        message = printable(_in_options(error.message))
+        vars(error)["message"] = message  # final, to click's types
         raise
+
+
+def _in_options(text: str) -> str:
+    """Return *text* of the library, with options in the place of arguments."""
+    return _NAMED.sub(lambda found: _OPTIONS[found[0]], text)
 
 
 def _is_an_argument(text: str) -> bool:

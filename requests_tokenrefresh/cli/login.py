@@ -44,7 +44,8 @@ def _url(name: str, explanation: str) -> Callable[[Any], Any]:
 @click.option(
     "--keep-client-secret",
     is_flag=True,
-    help="Store the secret with the login: for one that is none.",
+    help="Store the secret itself with the login: for the one of a desktop client, which everybody "
+    "has.",
 )
 @click.option(
     "--origin",
@@ -73,12 +74,16 @@ def _url(name: str, explanation: str) -> Callable[[Any], Any]:
 )
 @click.option("--device", is_flag=True, help="Log in on another device (RFC 8628).")
 @click.option("--no-browser", is_flag=True, help="Open no browser: show an address, and paste one.")
-@click.option("--browser", metavar="COMMAND", help="Which browser, as in the variable BROWSER.")
+@click.option(
+    "--browser",
+    metavar="COMMAND",
+    help="Which browser, as in the variable BROWSER: firefox, or 'firefox --private-window %s'.",
+)
 @click.option("--qr", is_flag=True, help="Show the address as a QR code too.")
 @click.option(
     "--redirect-uri",
     metavar="URL",
-    help="Where the browser comes back to, as it is registered. [default: "
+    help="Where the browser comes back to, as it is registered.  [default: "
     "http://127.0.0.1/callback, with any port]",
 )
 @_url("--token-url", "The token endpoint; then nothing is discovered.")

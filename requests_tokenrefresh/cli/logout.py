@@ -14,7 +14,7 @@ from .._token import Token
 from ..interactive import open_login
 from ..stores import FileTokenStore
 from .client_secret import client_arguments, client_auth_option, client_secret_option
-from .exits import TRY_LATER, usage_errors
+from .exits import TRY_LATER
 from .stored_login import LOCK_TIMEOUT, store_option
 
 
@@ -39,8 +39,10 @@ def logout(store: FileTokenStore, local: bool, **client: Any) -> None:
         click.echo(_forgotten(store, stored, record))
         return
     host = urlsplit(record.revocation_endpoint).netloc
-    with usage_errors():
+    try:
         tokens = open_login(store, **client_arguments(**client))
+    except ValueError as error:
+        raise click.UsageError(f"{error}; --local forgets the login without it") from None
     try:
         tokens.logout(revoke=True)
     except RevocationFailedError as error:

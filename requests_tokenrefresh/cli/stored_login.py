@@ -18,7 +18,7 @@ from .._expiry import jwt_claims
 from .._foreign import printable
 from .._token import Token
 from ..stores import FileTokenStore
-from .exits import LOGIN_REQUIRED, fail
+from .exits import HOW_TO_LOG_IN, LOGIN_REQUIRED, fail
 
 LOCK_TIMEOUT = 30.0  # seconds
 
@@ -55,7 +55,10 @@ def fail_without_login(store: FileTokenStore) -> NoReturn:
     Raises:
         click.exceptions.Exit: Always.
     """
-    fail(f"nobody has logged in: there is no {store.path}", LOGIN_REQUIRED)
+    fail(
+        f"nobody has logged in: there is no {store.path}; to log in, {HOW_TO_LOG_IN}",
+        LOGIN_REQUIRED,
+    )
 
 
 @click.command()

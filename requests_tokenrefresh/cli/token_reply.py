@@ -8,7 +8,7 @@ import sys
 import time
 
 from .._token import Token, read_login
-from .exits import USAGE, fail
+from .exits import HOW_TO_LOG_IN, USAGE, fail
 
 _LARGEST = 1 << 20  # bytes
 
@@ -19,7 +19,13 @@ def read_token_reply() -> Token:
     Raises:
         click.exceptions.Exit: It is none, and that was said.
     """
-    return _token_from(_read())
+    reply = _read()
+    if not reply.strip():
+        fail(
+            f"there is no token reply on standard input; for a person to log in, {HOW_TO_LOG_IN}",
+            USAGE,
+        )
+    return _token_from(reply)
 
 
 def _read() -> bytes:

@@ -21,6 +21,7 @@ from .._origins import Origins
 from .._source import TokenSource
 from .._token import Token
 from ..refreshers._authorization_server import AuthorizationServer
+from ..refreshers._discovery import check_issuer
 from ..stores import ChecksSaving, TokenStore, open_store
 from ._asked import Asked
 from ._browser import Browser
@@ -120,6 +121,8 @@ def log_in(
     insecure = of_source.get("insecure_origins", ())
     places = () if origins is None else Origins(origins, insecure).origins
     asked = Asked(client_id, scope, resource, audience, params, redirect_uri, client)
+    if not isinstance(issuer, AuthorizationServer):
+        check_issuer(issuer)
     name = issuer if isinstance(issuer, str) else issuer.issuer or issuer.token_endpoint
     asked.check(name)
 

@@ -55,6 +55,12 @@ def choose(how: How, chances: Chances) -> How:
         return "device"
     if chances.code and chances.terminal:
         return "paste"
+    if not (chances.code or chances.device):
+        raise LoginFailedError(
+            "nobody can log in: the server has neither an authorization endpoint nor a device "
+            "authorization endpoint, as far as is known; if it has one, write it down",
+            reason="no_way",
+        )
     raise LoginFailedError(
         "nobody can log in here: no browser can be opened, the server has no device authorization "
         "endpoint, and there is no terminal to paste an address into; run it on a terminal, or log "

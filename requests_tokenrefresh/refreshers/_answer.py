@@ -47,7 +47,7 @@ class Answer:
     """What an endpoint of the issuer said.
 
     Attributes:
-        kind: Which endpoint has said it: ``"token endpoint"``.
+        kind: What the endpoint is for that has said it: ``"token"``.
         endpoint: Its name: the URL without what may be secret in it.
         response: What has come.
         fields: The JSON object or the form in its body; empty if there is none.
@@ -146,7 +146,8 @@ class Answer:
     def refusal(self) -> LoginRequiredError:
         """Return the error for an answer that ends the login."""
         return LoginRequiredError(
-            f"the {self.kind} {self.endpoint} refused the login ({self._quoted()}); log in again",
+            f"the {self.kind} endpoint {self.endpoint} refused the login ({self._quoted()}); "
+            "log in again",
             reason="invalid_grant",
             status=self.status,
             code=self._code(),
@@ -161,7 +162,7 @@ class Answer:
         """
         said = why or self._quoted()
         return RefreshFailedError(
-            f"the {self.kind} {self.endpoint} answered {self.status} ({said}); "
+            f"the {self.kind} endpoint {self.endpoint} answered {self.status} ({said}); "
             f"{self.advice(_UNKNOWN)}",
             retry_after=self.retry_after,
             status=self.status,
@@ -252,7 +253,7 @@ def answer_in(
     asked_at: float,
     now: float,
     secrets: Secrets,
-    kind: str = "token endpoint",
+    kind: str = "token",
 ) -> Answer:
     """Return what *response* says; never fails. All times are epoch seconds."""
     fields, problem = fields_in(response, secrets)

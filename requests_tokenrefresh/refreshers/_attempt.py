@@ -18,6 +18,8 @@ _RANDOM = 32  # bytes: 256 bits, and 43 characters, which RFC 7636 section 4.1 w
 # A private-use scheme has a dot (RFC 8252 section 7.1); so `javascript:` and `data:` are none.
 _PRIVATE_USE = re.compile(r"[a-z][a-z0-9+-]*\.[a-z0-9+.-]*", re.IGNORECASE)
 
+_OF_A_URI = re.compile("[!-~]*")  # RFC 3986 section 2
+
 _KEPT = ("issuer", "redirect_uri", "state", "code_verifier")
 
 
@@ -88,12 +90,18 @@ def check_redirect_uri(redirect_uri: str, *, insecure: bool) -> str:
     check_text("redirect_uri", redirect_uri)
     scheme = redirect_uri.partition(":")[0].lower()
     if scheme in ("http", "https"):
-        require_secure(redirect_uri, insecure=insecure)
+        require_secure(redirect_uri, insecure=insecure, what="redirect_uri")
         urlsplit(redirect_uri)
     elif not _PRIVATE_USE.fullmatch(scheme):
         raise ValueError(
             "redirect_uri is an https URL, an http one of the loopback, or of a scheme of your own "
             f"with a dot in it (RFC 8252 section 7), got {redirect_uri!r}"
+        )
+    if not _OF_A_URI.fullmatch(redirect_uri):
+        # A browser asks for it in another spelling than that in which it was sent.
+        raise ValueError(
+            "redirect_uri has a character that no URI has (RFC 3986 section 2): write it as %XX, "
+            f"as it is registered, got {redirect_uri!r}"
         )
     if "#" in redirect_uri:
         raise ValueError("redirect_uri has a fragment (RFC 6749 section 3.1.2): drop it")

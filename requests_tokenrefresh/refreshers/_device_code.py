@@ -77,7 +77,7 @@ class DeviceCodeGrant(PersonGrant):
                 "device_authorization_endpoint",
                 "device_authorization_url",
             ),
-            "device authorization endpoint",
+            "device authorization",
         )
         self._insecure = insecure
         self._monotonic = monotonic

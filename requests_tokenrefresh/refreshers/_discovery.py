@@ -19,7 +19,7 @@ _OF_OAUTH = "/.well-known/oauth-authorization-server"
 _OF_OPENID = "/.well-known/openid-configuration"
 _WELL_KNOWN = re.compile(r"/\.well-known/[^/]*")
 
-_BY_HAND = "write its endpoints down: AuthorizationServer(token_endpoint=..., ...)"
+BY_HAND = "write its endpoints down: AuthorizationServer(token_endpoint=..., ...)"
 
 _URL, _WORDS, _FLAG = "URL", "words", "flag"
 
@@ -45,7 +45,7 @@ def metadata_of(issuer: str, documents: Documents) -> dict[str, Any]:
         RefreshFailedError: It is out of reach, or in trouble.
         ValueError, InsecureTransportError: *issuer* is no issuer that could be asked.
     """
-    _check_issuer(issuer)
+    check_issuer(issuer)
     return _checked(_found(issuer, documents), issuer)
 
 
@@ -58,7 +58,12 @@ def addresses(issuer: str) -> list[str]:
     return list(dict.fromkeys([before[0], behind[1], behind[0], before[1]]))
 
 
-def _check_issuer(issuer: str) -> None:
+def check_issuer(issuer: str) -> None:
+    """Return if *issuer* is one that can be asked.
+
+    Raises:
+        ValueError, InsecureTransportError: It is not.
+    """
     require_secure(
         issuer, what="the issuer", switch="its endpoints' URLs to a grant, with insecure=True,"
     )
@@ -95,7 +100,7 @@ def _found(issuer: str, documents: Documents) -> Mapping[str, Any]:
             mismatch = mismatch or _mismatch(fields.get("issuer"), issuer)
     raise mismatch or LoginFailedError(
         f"{issuer} publishes nothing about its endpoints (RFC 8414): there is nothing at "
-        f"{', '.join(nothing)}; check the issuer's address, or {_BY_HAND}",
+        f"{', '.join(nothing)}; check the issuer's address, or {BY_HAND}",
         reason="no_discovery",
     )
 
@@ -108,7 +113,7 @@ def _same(named: object, issuer: str) -> bool:
 def _mismatch(named: object, issuer: str) -> LoginFailedError:
     said = NOTHING.quote(str(named))
     if not isinstance(named, str):
-        problem = f"does not say whose it is; ask its server's people, or {_BY_HAND}"
+        problem = f"does not say whose it is; ask its server's people, or {BY_HAND}"
     elif "{" in named:  # Entra's "common": https://login.microsoftonline.com/{tenantid}/v2.0
         problem = f"is for many tenants; pass the issuer of yours, which is like {said}"
     else:
@@ -169,6 +174,6 @@ def _problem(url: object, issuer: str) -> str:
 def _unusable(issuer: str, problem: str) -> LoginFailedError:
     return LoginFailedError(
         f"what {issuer} publishes about itself cannot be used: its {problem}; ask its people to "
-        f"put that right, or {_BY_HAND}",
+        f"put that right, or {BY_HAND}",
         reason="bad_answer",
     )

@@ -76,7 +76,7 @@ class TokenEndpoint:
         proxies: Mapping[str, str] | None,
         clock: Callable[[], float],
     ) -> None:
-        self._kind = "token endpoint"
+        self._kind = "token"
         self._insecure = insecure
         self._headers = _checked_headers(headers or {})
         self._timeout = check_timeout(timeout)
@@ -93,7 +93,7 @@ class TokenEndpoint:
         """Return another endpoint of the same issuer, which is asked in the same way.
 
         Args:
-            kind: What it is called: ``"revocation endpoint"``.
+            kind: What it is for: ``"revocation"``.
 
         Raises:
             ValueError, InsecureTransportError: As for the first.
@@ -152,27 +152,29 @@ class TokenEndpoint:
         secure = require_secure(url, insecure=self._insecure)
         if "#" in url:
             raise ValueError(
-                f"the URL of the {self._kind} has a fragment (RFC 6749 section 3.2): drop it"
+                f"the URL of the {self._kind} endpoint has a fragment (RFC 6749 section 3.2): "
+                "drop it"
             )
         self.name = name_of(url)
         if not secure:
             _log.warning(
-                "the %s %s is asked in plain http, and everybody on the way can read the tokens",
+                "the %s endpoint %s is asked in plain http, and everybody on the way can read the "
+                "tokens",
                 self._kind,
                 self.name,
             )
         if may_have_a_secret(url):
             _log.warning(
-                "the query of the %s %s looks like a secret, and URLs are written into logs: those "
-                "of servers and proxies, and of urllib3 at DEBUG. If the server takes it "
-                "elsewhere, pass it in data= or headers=, or by auth=",
+                "the query of the %s endpoint %s looks like a secret, and URLs are written into "
+                "logs: those of servers and proxies, and of urllib3 at DEBUG. If the server takes "
+                "it elsewhere, pass it in data= or headers=, or by auth=",
                 self._kind,
                 self.name,
             )
         if is_read_by_a_proxy(url, self._proxies):
             raise InsecureTransportError(
-                f"the {self._kind} {self.name} is plain http, and the proxy that proxies= has "
-                "for it could read the refresh token: leave that out, or use https"
+                f"the {self._kind} endpoint {self.name} is plain http, and the proxy that proxies= "
+                "has for it could read the refresh token: leave that out, or use https"
             )
         self._url = url
 
@@ -189,7 +191,7 @@ class TokenEndpoint:
             told = unless_it_tells(cause, secrets)
             said += f": {NOT_SHOWN if told is None else secrets.quote(str(told))}"
         failure = RefreshFailedError(
-            f"the exchange with the {self._kind} {self.name} failed ({said}); {advice}"
+            f"the exchange with the {self._kind} endpoint {self.name} failed ({said}); {advice}"
         )
         failure.__cause__ = told
         return failure

@@ -90,7 +90,7 @@ class _Grant:
         )
         self._revocation: TokenEndpoint | None = None
         if revocation_url is not None:
-            self._revocation = self._endpoint.at(revocation_url, "revocation endpoint")
+            self._revocation = self._endpoint.at(revocation_url, "revocation")
         # An *auth* of somebody else's may be bound to its thread.
         self.any_thread = auth is None
         self._client_id = client_id

@@ -84,16 +84,7 @@ class PersonGrant(RefreshTokenGrant):
         """
         try:
             token = self._token_in(answer, previous=None)
-        except LoginRequiredError as error:
-            raise LoginFailedError(
-                f"the {answer.kind} {answer.endpoint} did not take the login ({error.said}); "
-                "begin again",
-                reason="bad_answer",
-                status=error.status,
-                code=error.code,
-                said=error.said,
-            ) from error.__cause__
-        except RefreshFailedError as error:
+        except (LoginRequiredError, RefreshFailedError) as error:
             raise login_failure(answer, error) from error.__cause__
         check_id_token(
             token,
@@ -107,15 +98,15 @@ class PersonGrant(RefreshTokenGrant):
 
 
 def login_failure(
-    answer: Answer, failure: RefreshFailedError
+    answer: Answer, failure: LoginRequiredError | RefreshFailedError
 ) -> LoginFailedError | RefreshFailedError:
     """Return what *failure*, by which *answer* has brought nothing, means to whoever logs in: only
     a server in trouble is worth a second attempt that is like the first."""
-    if is_in_trouble(answer.status):
+    if isinstance(failure, RefreshFailedError) and is_in_trouble(answer.status):
         return failure
     return LoginFailedError(
-        f"the {answer.kind} {answer.endpoint} answered {failure.status} ({failure.said}); "
-        f"{answer.advice('begin again')}",
+        f"the {answer.kind} endpoint {answer.endpoint} did not take the login "
+        f"({failure.status}: {failure.said}); {answer.advice('begin again')}",
         reason="bad_answer",
         status=failure.status,
         code=failure.code,

@@ -62,7 +62,7 @@ def _is_dead_after(answer: Answer, kind: str) -> bool:
 def _failure(answer: Answer) -> RevocationFailedError:
     facts = answer.failure()
     return RevocationFailedError(
-        f"the {answer.kind} {answer.endpoint} has not revoked the login ({facts.status}: "
+        f"the {answer.kind} endpoint {answer.endpoint} has not revoked the login ({facts.status}: "
         f"{facts.said}): its tokens stay good until they expire; {answer.advice(_UNKNOWN)}",
         retry_after=facts.retry_after,
         status=facts.status,

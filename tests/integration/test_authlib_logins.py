@@ -403,6 +403,20 @@ def test_what_cannot_be_right_is_refused_before_anything_is_sent(
         log_in_there(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("issuer", "error"),
+    [
+        (None, ValueError),
+        ("auth.example.com", ValueError),
+        ("http://auth.example.com", InsecureTransportError),
+    ],
+)
+def test_what_is_no_issuer_is_told_as_one(issuer, error) -> None:
+    """RFC 8414 section 2."""
+    with pytest.raises(error, match=r"^the issuer is "):
+        log_in(issuer, client_id="demo", origins=None, store=None)
+
+
 def test_a_store_that_cannot_be_written_is_found_before_anybody_is_asked(
     log_in_there, person, monkeypatch
 ) -> None:

@@ -162,7 +162,7 @@ def test_a_name_that_the_terminal_has_no_letters_for_is_shown_by_their_numbers(t
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [([], "not a token reply"), (["--client-id", "x", "--client-secret-file", "-"], "is closed")],
+    [([], "no token reply"), (["--client-id", "x", "--client-secret-file", "-"], "is closed")],
 )
 def test_what_is_to_be_read_from_a_closed_input_is_missed(store, line, said):
     where = ["--issuer", "https://auth.example.com"] if line else []

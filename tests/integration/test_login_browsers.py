@@ -216,7 +216,8 @@ def test_the_way(how, there, way) -> None:
     ("how", "there", "words"),
     [
         ("auto", "cl", "no browser can be opened"),
-        ("auto", "b", "nobody can log in here"),
+        ("auto", "b", "neither an authorization endpoint nor a device"),
+        ("auto", "bt", "neither an authorization endpoint nor a device"),
         ("device", "cbtl", "no device authorization endpoint"),
         ("browser", "dbtl", "no authorization endpoint"),
         ("browser", "cdb", "no terminal"),

@@ -205,11 +205,13 @@ def test_redirect_addresses_that_keep_the_code(redirect_uri):
         ("/callback", ValueError),
         ("https://user@app.example.com/", ValueError),
         ("https://app.example.com/\udcff", ValueError),
+        ("http://127.0.0.1/zur\xfcck", ValueError),
+        ("http://127.0.0.1/call back", ValueError),
         (None, TypeError),
     ],
 )
 def test_redirect_addresses_that_cannot_be_right(redirect_uri, error):
-    with pytest.raises(error):
+    with pytest.raises(error, match=r"^redirect_uri "):
         grant().begin(redirect_uri)
 
 

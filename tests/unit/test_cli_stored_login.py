@@ -72,7 +72,8 @@ def test_login_replaces_the_login_before(path):
 @pytest.mark.parametrize(
     ("reply", "problem"),
     [
-        ("", "not JSON, see line 1, column 1"),
+        ("", "no token reply on standard input; for a person to log in, pass --issuer"),
+        (" \n", "no token reply on standard input; for a person to log in, pass --issuer"),
         (SECRETS[0], "not JSON"),
         ('{"access_token": "access-secret"', "not JSON, see line 1, column 33"),
         (b"\xff\xfe\x00", "codec can't decode"),
@@ -81,7 +82,17 @@ def test_login_replaces_the_login_before(path):
         ('{"refresh_token": "refresh-secret"}', "has no access_token"),
         ('{"access_token": "access-secret\\nX"}', "characters that cannot stand in a header"),
     ],
-    ids=["nothing", "not JSON", "cut off", "bytes", "deep", "list", "no token", "line end"],
+    ids=[
+        "nothing",
+        "next to nothing",
+        "not JSON",
+        "cut off",
+        "bytes",
+        "deep",
+        "list",
+        "no token",
+        "line end",
+    ],
 )
 def test_login_refuses_what_is_not_a_token_reply_without_repeating_it(path, reply, problem):
     result = run("login", "--store", path, stdin=reply)
@@ -118,7 +129,10 @@ def test_logout_without_a_login_is_no_error(path):
 def test_status_without_a_login_says_so(path):
     result = run("status", "--store", path)
     assert result.exit_code == 3
-    assert result.stderr == f"Error: nobody has logged in: there is no {path}\n"
+    assert result.stderr == (
+        f"Error: nobody has logged in: there is no {path}; to log in, pass --issuer and "
+        "--client-id to requests-tokenrefresh login\n"
+    )
 
 
 def test_status_tells_what_the_reply_said_and_no_part_of_a_token(path):

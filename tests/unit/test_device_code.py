@@ -186,7 +186,7 @@ def test_an_endpoint_that_begins_no_login_says_which_it_is_and_why(endpoint, sta
         body=body if isinstance(body, str) else json.dumps(body),
         content_type="application/json",
     )
-    named = f"^the device authorization endpoint {ISSUER}/device answered {status} .*{words}"
+    named = rf"^the device authorization endpoint {ISSUER}/device did not .*\({status}: .*{words}"
     with pytest.raises(LoginFailedError, match=named) as caught:
         DeviceCodeGrant(SERVER, client_id="tv").begin()
     assert caught.value.reason == "bad_answer"
