@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,12 +12,14 @@ import click
 from .._foreign import printable
 from .._token import Token
 from ..interactive import log_in
+from ..interactive._invitation import Invitation
+from ..interactive._person import Person
 from ..interactive._way import How
 from ..refreshers._authorization_server import AuthorizationServer
 from ..stores import FileTokenStore
 from .client_secret import client_arguments, client_auth_option, client_secret_option
 from .exits import usage_errors
-from .person import Person
+from .qr_code import qr_code
 from .stored_login import LOCK_TIMEOUT, store_option, subject_of
 from .token_reply import read_token_reply
 
@@ -115,10 +118,14 @@ def login(store: FileTokenStore, **options: Any) -> None:
             store.save(token)
         _tell(store, token, "")
         return
-    with usage_errors(), Person(qr=options["qr"]) as person:
-        arguments = _arguments(given)
-        log_in(_server(given), store=store, say=person.say, **arguments)
+    person = Person(_as_qr_code if options["qr"] else None)
+    with usage_errors():
+        log_in(_server(given), store=store, say=person, **_arguments(given))
     _tell(store, store.load(), "" if person.asked else " already")
+
+
+def _as_qr_code(invitation: Invitation) -> str:
+    return "" if sys.stderr is None else qr_code(invitation.address, sys.stderr)
 
 
 def _tell(store: FileTokenStore, token: Token | None, when: str) -> None:

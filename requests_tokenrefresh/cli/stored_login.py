@@ -17,6 +17,7 @@ from .._client_record import record_of
 from .._expiry import jwt_claims
 from .._foreign import printable
 from .._token import Token
+from ..interactive._invitation import duration
 from ..stores import FileTokenStore
 from .exits import HOW_TO_LOG_IN, LOGIN_REQUIRED, fail
 
@@ -170,15 +171,3 @@ def _expiry(at: float | None, seconds: float | None) -> str:
     if seconds <= 0:
         return f"{duration(-seconds)} ago ({moment})"
     return f"in {duration(seconds)} ({moment})"
-
-
-def duration(seconds: float) -> str:
-    """Return *seconds* in the largest unit that fits, and the next."""
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    rest = int(seconds)
-    words: list[str] = []
-    for unit, size in units:
-        if rest >= size or words:
-            words.append(f"{rest // size} {unit}")
-            rest %= size
-    return " ".join(words[:2]) or "0 s"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from .._client_record import ClientRecord, record_of, with_record
@@ -29,6 +29,7 @@ from ._by_code import Say, log_in_by_code
 from ._by_device import log_in_by_device
 from ._loopback import loopback_of
 from ._paste import terminal
+from ._person import Person
 from ._remembered import (
     OF_DISCOVERY,
     RememberedGrant,
@@ -100,7 +101,8 @@ def log_in(
             the login, and read when that is opened.
         keep_client_secret: Store the client's secret itself with the login.
         say: Called with what the person has to read, one or more lines, an address always on a
-            line of its own; None writes it to standard error.
+            line of its own; None writes it to standard error, and if that is a terminal, with the
+            time that is left.
         **further: More arguments of `RefreshTokenGrant` (``client_secret``, ``verify``, …) and of
             `TokenSource` (``when_logged_out``, …).
 
@@ -111,7 +113,7 @@ def log_in(
         TokenStoreError: The login cannot be kept.
     """
     check_choice("how", how, ("auto", "browser", "device", "paste"))
-    tell = _say if say is None else say
+    tell = Person() if say is None else say
     check_callable("say", tell, "a function that takes text, or None")
     seconds = check_seconds("timeout", timeout)
     place = open_store(store)
@@ -142,15 +144,7 @@ def log_in(
         with_secret=keep_client_secret,
     )
 
-    def keep(token: Token) -> TokenSource:
-        token = with_record(token, record)
-        before = _save(place, token)
-        source = source_of(record, place, places or None, further)
-        _revoke(before, token, place, client)
-        if token.refresh_token is None:
-            _log.warning("%s", _NO_REFRESH_TOKEN)
-        return source
-
+    source = source_of(record, place, places or None, further)
     tty = terminal()
     chances = Chances(
         code=server.authorization_endpoint is not None,
@@ -160,18 +154,30 @@ def log_in(
         listens=loopback_of(redirect_uri) is not None,
     )
     way = choose(how, chances)
-    if way == "device":
-        return log_in_by_device(asked.by_device(server), timeout=seconds, say=tell, keep=keep)
-    return log_in_by_code(
-        asked.by_code(server),
-        redirect_uri,
-        opens=way == "browser",
-        browser=browser,
-        terminal=tty,
-        timeout=seconds,
-        say=tell,
-        keep=keep,
-    )
+
+    def keep(token: Token) -> tuple[Token, Token | None]:
+        token = with_record(token, record)
+        return token, _save(place, token)
+
+    with tell if isinstance(tell, Person) else nullcontext():
+        if way == "device":
+            by_device = asked.by_device(server)
+            token, before = log_in_by_device(by_device, timeout=seconds, say=tell, keep=keep)
+        else:
+            token, before = log_in_by_code(
+                asked.by_code(server),
+                redirect_uri,
+                opens=way == "browser",
+                browser=browser,
+                terminal=tty,
+                timeout=seconds,
+                say=tell,
+                keep=keep,
+            )
+    _revoke(before, token, place, client)
+    if token.refresh_token is None:
+        _log.warning("%s", _NO_REFRESH_TOKEN)
+    return source
 
 
 _NO_REFRESH_TOKEN = (
@@ -237,9 +243,3 @@ def _revoke(
         RememberedGrant(as_trusted(record, place), **client).revoke(before)
     except (TokenRefreshError, ValueError) as error:
         _log.warning("the login before has not been revoked: %s", error)
-
-
-def _say(text: str) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()

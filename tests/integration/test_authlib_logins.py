@@ -417,6 +417,12 @@ def test_what_is_no_issuer_is_told_as_one(issuer, error) -> None:
         log_in(issuer, client_id="demo", origins=None, store=None)
 
 
+def test_what_no_source_takes_is_found_before_anybody_is_asked(log_in_there, person) -> None:
+    with pytest.raises(ValueError, match="when_logged_out"):
+        log_in_there(when_logged_out="smile")
+    assert person.said == []
+
+
 def test_a_store_that_cannot_be_written_is_found_before_anybody_is_asked(
     log_in_there, person, monkeypatch
 ) -> None:

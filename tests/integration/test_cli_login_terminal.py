@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from requests_tokenrefresh.cli.server import DemoServer
 from tests.support.demo_server import demo_server
 from tests.support.length import long
 from tests.support.person import is_open
+from tests.support.servers import Reply
 from tests.support.typed_command import ASCII, DUMB, NO_COLOR, USUAL, TypedCommand
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is of POSIX")
@@ -84,6 +86,54 @@ def test_an_address_is_one_plain_unbroken_line_and_the_answer_can_be_pasted(serv
     last = command.told.rsplit("\n", 1)[-1].split("\r")
     assert last[-1] == ""  # nothing of the clock is left
     assert store.load().refresh_token is not None
+
+
+def test_what_is_logged_of_a_login_begins_a_line(http_server, store):
+    """And does not stand behind the time that was left."""
+    agreed = threading.Event()
+
+    def issuer(request):
+        if request.path == "/device":
+            begun = {"device_code": "d", "user_code": "u", "interval": 0.1, "expires_in": 60}
+            return Reply.json({**begun, "verification_uri": "https://auth.example.com/device"})
+        if not agreed.is_set():
+            return Reply.json({"error": "authorization_pending"}, 400)
+        return Reply.json({"access_token": "a", "token_type": "Bearer"})
+
+    url = http_server(issuer).url
+    line = ["--token-url", f"{url}/token", "--device-url", f"{url}/device", "--client-id", "demo"]
+    with TypedCommand("login", *line, "--store", store.path) as command:
+        command.hear("Waiting:")
+        agreed.set()
+        assert command.wait() == 0, command.told
+    assert "\rthe login came without a refresh token" in command.told
+
+
+PROGRAM = """
+import logging, sys
+from requests_tokenrefresh import log_in
+log_in(sys.argv[1], client_id="demo", origins=None, store=sys.argv[2], how="device", timeout=300)
+logging.getLogger("requests_tokenrefresh").warning("and goes on")
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_tty"),
+    [(USUAL, True), *long("terminals", (DUMB, True), (USUAL, False))],
+    ids=["usual", "dumb", "pipe"],
+)
+def test_a_program_tells_the_time_that_is_left_too(server, store, environ, is_tty):
+    with TypedCommand(
+        server.url, store.path, program=["-c", PROGRAM], stderr_is_tty=is_tty, environ=environ
+    ) as program:
+        told = program.hear("(5 min)")
+        if environ is USUAL and is_tty:
+            told = program.hear("\rWaiting: 4 min")
+        enter(server, told)
+        assert program.wait() == 0, program.told
+    assert program.told.endswith("\r" * (environ is USUAL and is_tty) + "and goes on\n")
+    assert ("Waiting" in program.told) is (environ is USUAL and is_tty)
+    assert "\x1b" not in program.told
 
 
 @pytest.mark.parametrize("stdin", ["closed", *long("terminals", "null")])

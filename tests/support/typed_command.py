@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class TypedCommand:
         stderr_is_tty: Whether standard error is the terminal too, or a pipe. Standard output is
             always a pipe.
         environ: Beside the environment that there is.
+        program: What Python runs, if not the command.
 
     Attributes:
         out: What it has written to standard output.
@@ -53,6 +55,7 @@ class TypedCommand:
         stdin: str = "tty",
         stderr_is_tty: bool = True,
         environ: dict[str, str] | None = None,
+        program: Sequence[str] = ("-m", "requests_tokenrefresh"),
     ) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, _SIZE)
@@ -66,7 +69,7 @@ class TypedCommand:
         without = {"BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "NO_COLOR", "COLUMNS", "LINES"}
         usual = {name: value for name, value in os.environ.items() if name not in without}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "requests_tokenrefresh", *map(str, arguments)],
+            [sys.executable, *program, *map(str, arguments)],
             cwd=_ROOT,
             env={**usual, "no_proxy": "*", **USUAL, **(environ or {})},
             stdin=theirs if stdin == "tty" else subprocess.DEVNULL,

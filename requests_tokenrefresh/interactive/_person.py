@@ -6,30 +6,28 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
-import click
-
-from ..interactive._invitation import Invitation
-from .qr_code import qr_code
-from .stored_login import duration
+from ._invitation import Invitation, duration
 
 
 class Person:
     """Tells the person, and on a terminal how long there is left; until its ``with`` block ends.
 
-    Plain text, in which an address has a line to itself, however long: so it can be copied.
+    Plain text, in which an address has a line to itself, however long: so it can be copied. Safe
+    from any thread.
 
     Args:
-        qr: Whether the address is shown as a QR code too.
+        beside: Called with each invitation; returns what is told below it.
 
     Attributes:
         asked: Whether there was something to tell.
     """
 
-    def __init__(self, *, qr: bool) -> None:
+    def __init__(self, beside: Callable[[Invitation], str] | None = None) -> None:
         self.asked = False
-        self._qr = qr
+        self._beside = beside
         self._over = threading.Event()
         self._turn = threading.Lock()
         self._shown = ""  # of the time left; guarded by _turn
@@ -47,16 +45,16 @@ class Person:
         with self._turn:
             self._show("")
 
-    def say(self, text: str) -> None:
-        """Tell *text*. Safe from any thread."""
+    def __call__(self, text: str) -> None:
+        """Tell *text*."""
         self.asked = True
         with self._turn:
             self._show("")
-            click.echo(text, err=True)
+            _write(f"{text}\n")
             if not isinstance(text, Invitation):
                 return
-            if self._qr and sys.stderr is not None:
-                click.echo(qr_code(text.address, sys.stderr), err=True)
+            if self._beside is not None:
+                _write(f"{self._beside(text)}\n")
         if _can_overwrite():
             ends = time.monotonic() + text.seconds
             threading.Thread(
@@ -75,8 +73,14 @@ class Person:
         """Overwrite what is shown of the time left."""
         if self._shown or text:
             blank = "\r" + " " * len(self._shown) + "\r"
-            click.echo(f"{blank if self._shown else ''}{text}", nl=False, err=True)
+            _write(f"{blank if self._shown else ''}{text}")
         self._shown = text
+
+
+def _write(text: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def _can_overwrite() -> bool:
