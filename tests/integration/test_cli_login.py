@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -466,3 +469,41 @@ def test_nothing_secret_is_told(issuer, url, store, tmp_path, caplog):
     assert len(verifiers) == 1
     secrets = ["the-code", "the-device-code", "access-secret", "refresh-secret", "s3cret"]
     assert [secret for secret in [*secrets, *verifiers] if secret in told] == []
+
+
+LOOKS_ROUND = """
+import os, runpy, sys
+pid = os.getpid()
+with open(sys.argv[1], "a") as seen:
+    while pid > 1:
+        seen.write(open(f"/proc/{pid}/cmdline").read().replace("\\0", " ") + "\\n")
+        pid = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+sys.argv = sys.argv[1:]
+runpy.run_module("tests.support.plain_browser", run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is of Linux")
+def test_nothing_secret_is_in_the_arguments_of_a_process(issuer, url, store, tmp_path):
+    """Everybody on the machine can read those: the browser's, the command's, and what is between
+    them."""
+    (tmp_path / "secret").write_text("s3cret")
+    (tmp_path / "browser.py").write_text(LOOKS_ROUND)
+    seen = tmp_path / "seen"
+    line = ["--issuer", url, "--client-id", "demo", "--store", store.path, "--timeout", "20"]
+    line += ["--client-secret-file", tmp_path / "secret"]
+    line += ["--browser", f"{sys.executable} {tmp_path / 'browser.py'} {seen} %s"]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    subprocess.run(
+        [sys.executable, "-m", "requests_tokenrefresh", "login", *line],
+        env=environ,
+        check=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+    told = seen.read_text()
+    assert told.count("/authorize?") == 1  # the browser's own
+    assert "requests_tokenrefresh login --issuer" in told
+    [[verifier]] = [form["code_verifier"] for _, form, _ in issuer.forms]
+    secrets = ["the-code", verifier, "s3cret", "access-secret", "refresh-secret"]
+    assert [secret for secret in secrets if secret in told] == []
