@@ -78,7 +78,9 @@ class Asked:
             resource=_as_tuple(self.resource),
             audience=self.audience,
             origins=tuple(origins),
-            client_secret_file=None if in_file is None else str(Path(in_file).absolute()),
+            client_secret_file=None
+            if in_file is None
+            else str(Path(in_file).expanduser().absolute()),
             client_secret=self.client.get("client_secret") if with_secret else None,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import sys
 import threading
@@ -16,6 +17,10 @@ from collections.abc import Callable, Iterator
 _LONGEST = 64 * 1024  # bytes
 _POLL = 0.05  # seconds, where a console cannot be waited for
 _ERASE, _KILL = b"\b\x7f", b"\x15"
+
+# What a terminal puts around what is pasted, if a program before this one wanted it so.
+_PASTED = re.compile(r"\x1b\[20[01]~")
+_AROUND = " \t\"'<>"  # what mails and shells put there: none of it is in a URI
 
 
 def terminal() -> int | None:
@@ -66,7 +71,7 @@ class Line:
         """Take *data*, and return the lines that it ends."""
         for byte in data:
             if byte in b"\r\n":
-                yield self._typed.decode(errors="replace").strip()
+                yield _PASTED.sub("", self._typed.decode(errors="replace")).strip(_AROUND)
                 self._typed.clear()
             elif byte in _ERASE:
                 del self._typed[-1:]

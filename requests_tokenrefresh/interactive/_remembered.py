@@ -94,7 +94,7 @@ def read_secret(file: str | os.PathLike[str]) -> str:
         ValueError: It cannot be read.
     """
     try:
-        return Path(file).read_text("utf-8").rstrip("\r\n")
+        return Path(file).expanduser().read_text("utf-8").rstrip("\r\n")
     except OSError as error:
         problem = error.strerror or type(error).__name__
     except UnicodeDecodeError:

@@ -206,14 +206,17 @@ def test_a_confidential_clients_secret_is_stored_only_if_that_is_wanted(
     assert tokens.refresh(tokens.token()).access_token in logins.issued()
 
 
+@pytest.mark.parametrize("name", ["secret", "~/secret"])
 def test_a_secret_can_stay_in_its_file_and_whoever_opens_the_login_reads_it(
-    logins, log_in_there, tmp_path, monkeypatch
+    logins, log_in_there, tmp_path, monkeypatch, name
 ) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret-of-reports\n")
     monkeypatch.chdir(tmp_path)
-    log_in_there(client_id="reports", client_secret_file="secret")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    log_in_there(client_id="reports", client_secret_file=name)
     monkeypatch.chdir("/")
+    monkeypatch.setenv("HOME", "/")
     assert "secret-of-reports" not in (tmp_path / "t.json").read_text()
     opened = open_login(tmp_path / "t.json")
     assert opened.refresh(opened.token()).refresh_token

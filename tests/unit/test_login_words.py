@@ -113,6 +113,19 @@ def test_each_line_is_taken_as_it_is_ended(tty) -> None:
         wait_until(lambda: lines == ["one", "two"])
 
 
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        b"\x1b[200~http://a/?b=c\x1b[201~",
+        b"'http://a/?b=c'",
+        b'\t"http://a/?b=c" ',
+        b"<http://a/?b=c>",
+    ],
+)
+def test_what_stands_around_an_address_is_none_of_it(pasted: bytes) -> None:
+    assert list(Line().add(pasted + b"\n")) == ["http://a/?b=c"]
+
+
 @posix
 def test_a_terminal_that_goes_away_is_no_error() -> None:
     import pty
