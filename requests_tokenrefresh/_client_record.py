@@ -24,7 +24,9 @@ class ClientRecord:
         token_endpoint_auth_method: How the client authenticates.
         scope, resource, audience: What was asked for.
         origins: Where the token may go.
-        client_secret_file: The path of a file with the client's secret.
+        client_secret_file, private_key_file: The path of a file with the client's secret, or its
+            key.
+        key_id, signing_alg, assertion_audience: What else an assertion of the client needs.
         client_secret: That itself, only if that was wanted.
     """
 
@@ -40,6 +42,10 @@ class ClientRecord:
     audience: str | None = None
     origins: tuple[str, ...] = ()
     client_secret_file: str | None = None
+    private_key_file: str | None = None
+    key_id: str | None = None
+    signing_alg: str | None = None
+    assertion_audience: str | None = None
     client_secret: str | None = field(default=None, repr=False)
 
     @property

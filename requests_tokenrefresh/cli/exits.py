@@ -77,14 +77,15 @@ def fail(message: str, exit_code: int) -> NoReturn:
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """While inside, an argument that makes no sense is one of the command line.
+    """While inside, an argument that makes no sense is one of the command line; so is one that
+    needs an extra which is not there.
 
     Raises:
-        click.UsageError: In the place of a ValueError.
+        click.UsageError: In the place of a ValueError, or an ImportError.
     """
     try:
         yield
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         raise click.UsageError(str(error)) from None
 
 

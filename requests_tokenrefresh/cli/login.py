@@ -31,7 +31,16 @@ _ENDPOINTS = {
     "revocation_url": "revocation_endpoint",
 }
 # Those that are arguments of `log_in` by the same name.
-_ARGUMENTS = ("scope", "audience", "redirect_uri", "browser", "timeout", "again")
+_ARGUMENTS = (
+    "scope",
+    "audience",
+    "redirect_uri",
+    "browser",
+    "timeout",
+    "again",
+    "private_key_file",
+    "key_id",
+)
 
 
 def _url(name: str, explanation: str) -> Callable[[Any], Any]:
@@ -44,6 +53,12 @@ def _url(name: str, explanation: str) -> Callable[[Any], Any]:
 @click.option("--client-id", metavar="ID", help="As what the program is registered there.")
 @client_secret_option
 @client_auth_option
+@click.option(
+    "--private-key-file",
+    metavar="FILE",
+    help="Holds the key of a client that signs assertions instead, as PEM or JWK (RFC 7523).",
+)
+@click.option("--key-id", metavar="ID", help="What the issuer calls that key.")
 @click.option(
     "--keep-client-secret",
     is_flag=True,

@@ -41,7 +41,7 @@ def logout(store: FileTokenStore, local: bool, **client: Any) -> None:
     host = urlsplit(record.revocation_endpoint).netloc
     try:
         tokens = open_login(store, **client_arguments(**client))
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         raise click.UsageError(f"{error}; --local forgets the login without it") from None
     try:
         tokens.logout(revoke=True)

@@ -62,10 +62,10 @@ class Asked:
         origins: Sequence[str],
         *,
         secret_file: str | os.PathLike[str] | None,
+        key_file: str | os.PathLike[str] | None,
         with_secret: bool,
     ) -> ClientRecord:
         """Return what is stored with the login."""
-        in_file = None if with_secret else secret_file
         return ClientRecord(
             client_id=self.client_id,
             token_endpoint=server.token_endpoint,
@@ -78,17 +78,21 @@ class Asked:
             resource=_as_tuple(self.resource),
             audience=self.audience,
             origins=tuple(origins),
-            client_secret_file=None
-            if in_file is None
-            else str(Path(in_file).expanduser().absolute()),
+            client_secret_file=None if with_secret else _path(secret_file),
+            private_key_file=_path(key_file),
+            key_id=self.client.get("key_id"),
+            signing_alg=self.client.get("signing_alg"),
+            assertion_audience=self.client.get("assertion_audience"),
             client_secret=self.client.get("client_secret") if with_secret else None,
         )
 
     def _auth_method(self, server: AuthorizationServer) -> str | None:
-        if "client_secret" not in self.client:
+        signs = not {"private_key", "client_assertion"}.isdisjoint(self.client)
+        if "client_secret" not in self.client and not signs:
             return None
         wanted = self.client.get("token_endpoint_auth_method")
-        return auth_method(wanted, server.token_endpoint_auth_methods_supported)
+        listed = server.token_endpoint_auth_methods_supported
+        return auth_method(wanted, listed, by_assertion=signs)
 
     def _common(self) -> dict[str, Any]:
         return {
@@ -98,6 +102,10 @@ class Asked:
             "audience": self.audience,
             **self.client,
         }
+
+
+def _path(file: str | os.PathLike[str] | None) -> str | None:
+    return None if file is None else str(Path(file).expanduser().absolute())
 
 
 def _as_tuple(resource: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -65,6 +65,7 @@ def log_in(
     timeout: float = 300.0,
     again: bool = False,
     client_secret_file: str | os.PathLike[str] | None = None,
+    private_key_file: str | os.PathLike[str] | None = None,
     keep_client_secret: bool = False,
     say: Say | None = None,
     **further: Any,
@@ -99,6 +100,8 @@ def log_in(
         again: Ask, whatever is stored.
         client_secret_file: Holds the client's secret. In a `FileTokenStore` its path is stored with
             the login, and read when that is opened.
+        private_key_file: Likewise, the key of a client that signs assertions (``private_key_jwt``),
+            which is never stored itself.
         keep_client_secret: Store the client's secret itself with the login.
         say: Called with what the person has to read, one or more lines, an address always on a
             line of its own; None writes it to standard error, and if that is a terminal, with the
@@ -119,6 +122,8 @@ def log_in(
     place = open_store(store)
     if client_secret_file is not None:
         further.setdefault("client_secret", read_secret(client_secret_file))
+    if private_key_file is not None:
+        further.setdefault("private_key", read_secret(private_key_file, "the client's key"))
     of_source, client = split(further)
     insecure = of_source.get("insecure_origins", ())
     places = () if origins is None else Origins(origins, insecure).origins
@@ -141,6 +146,7 @@ def log_in(
         server,
         places,
         secret_file=client_secret_file if is_private(place) else None,
+        key_file=private_key_file if is_private(place) else None,
         with_secret=keep_client_secret,
     )
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from .._client_record import ClientRecord, record_of
@@ -15,6 +15,7 @@ from .._errors import LoginRequiredError, RefreshFailedError, RevocationFailedEr
 from .._source import TokenSource
 from .._token import Token
 from ..refreshers import AuthorizationServer, RefreshTokenGrant
+from ..refreshers._client import AuthMethod
 from ..stores import FileTokenStore, TokenStore, open_store
 
 # What of further arguments is the source's; all others are the grant's.
@@ -43,14 +44,7 @@ class RememberedGrant(RefreshTokenGrant):
         token_url: str | AuthorizationServer | None = record.token_endpoint
         if token_url is None:
             token_url = discovered(record.server, client)
-        usual: dict[str, Any] = {
-            "client_secret": record.client_secret,
-            "revocation_url": record.revocation_endpoint,
-        }
-        if record.client_secret_file is not None and "client_secret" not in client:
-            usual["client_secret"] = read_secret(record.client_secret_file)
-        if record.token_endpoint_auth_method in ("client_secret_basic", "client_secret_post"):
-            usual["token_endpoint_auth_method"] = record.token_endpoint_auth_method
+        usual = _usual(record, client)
         targets = {"resource": list(record.resource), "audience": record.audience}
         data = {name: value for name, value in targets.items() if value}
         client["data"] = {**data, **(client.get("data") or {})}
@@ -87,8 +81,26 @@ class RememberedGrant(RefreshTokenGrant):
         )
 
 
-def read_secret(file: str | os.PathLike[str]) -> str:
-    """Return the client's secret, which is all of *file* but for the end of its line.
+def _usual(record: ClientRecord, client: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what *record* says of a grant's arguments, beside those that *client* has."""
+    usual: dict[str, Any] = {
+        "client_secret": record.client_secret,
+        "revocation_url": record.revocation_endpoint,
+        "key_id": record.key_id,
+        "signing_alg": record.signing_alg,
+        "assertion_audience": record.assertion_audience or record.issuer,
+    }
+    if record.client_secret_file is not None and "client_secret" not in client:
+        usual["client_secret"] = read_secret(record.client_secret_file)
+    if record.private_key_file is not None and "private_key" not in client:
+        usual["private_key"] = read_secret(record.private_key_file, "the client's key")
+    if record.token_endpoint_auth_method in get_args(AuthMethod) and "auth" not in client:
+        usual["token_endpoint_auth_method"] = record.token_endpoint_auth_method
+    return usual
+
+
+def read_secret(file: str | os.PathLike[str], what: str = "the client's secret") -> str:
+    """Return *what* is all of *file* but for the end of its line.
 
     Raises:
         ValueError: It cannot be read.
@@ -101,8 +113,7 @@ def read_secret(file: str | os.PathLike[str]) -> str:
         problem = "it is not UTF-8 text"
     # Out here, because what was caught may have the secret in it.
     raise ValueError(
-        f"the client's secret cannot be read from {os.fspath(file)} ({problem}): put it there, as "
-        "one line"
+        f"{what} cannot be read from {os.fspath(file)} ({problem}): put it there, as text"
     )
 
 
@@ -146,7 +157,11 @@ def as_trusted(record: ClientRecord, store: TokenStore) -> ClientRecord:
     A file can name a file: both are of this machine, and of whoever reads them. Who can write a
     store that is shared could name any file of ours as the secret, and an endpoint to send it to.
     """
-    return record if is_private(store) else replace(record, client_secret_file=None)
+    return (
+        record
+        if is_private(store)
+        else replace(record, client_secret_file=None, private_key_file=None)
+    )
 
 
 def is_private(store: TokenStore) -> bool:
@@ -175,8 +190,9 @@ def open_login(
     """Return the source of a login that `log_in`, or the command ``login``, has stored.
 
     The store says where it is from and how it is renewed. What it does not hold has to be passed:
-    the secret of a confidential client. Nothing is sent, but where the keyring of Windows had room
-    for nothing but the issuer: then that is asked for its endpoints (`AuthorizationServer`).
+    the secret, or the key, of a confidential client. Nothing is sent, but where the keyring of
+    Windows had room for nothing but the issuer: then that is asked for its endpoints
+    (`AuthorizationServer`).
 
     Args:
         store: A `TokenStore`, or the path of a file.

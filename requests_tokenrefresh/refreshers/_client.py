@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import quote
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from .._door import check_text
+from .._door import check_callable, check_text
 
 Auth: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 """What `requests` takes as *auth*: an `AuthBase`, or a function like one."""
 
-AuthMethod: TypeAlias = Literal["client_secret_basic", "client_secret_post"]
-"""Where the client's secret goes, by the names of RFC 7591 section 2."""
+AuthMethod: TypeAlias = Literal[
+    "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"
+]
+"""How the client authenticates, by the names of RFC 7591 section 2 and OpenID Connect Core section
+9."""
+
+
+@dataclass(frozen=True)
+class ByAssertion:
+    """What a client signs assertions with; by the arguments of `RefreshTokenGrant`.
+
+    Attributes:
+        issuer: Who they are for, if *assertion_audience* is None.
+    """
+
+    private_key: str | bytes | Mapping[str, Any] | None
+    private_key_password: str | None
+    key_id: str | None
+    signing_alg: str | None
+    assertion_audience: str | None
+    client_assertion: Callable[[], str] | None
+    issuer: str
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the client has a key, or a function that has one."""
+        return self.private_key is not None or self.client_assertion is not None
 
 
 class NoAuth(AuthBase):
@@ -25,18 +51,27 @@ class NoAuth(AuthBase):
         return r
 
 
-def auth_method(wanted: AuthMethod | None, listed: Collection[str] | None) -> AuthMethod:
-    """Return *wanted*, else what a server has *listed*: ``client_secret_basic`` if it can be, which
-    is also what counts where nothing is listed (RFC 8414 section 2)."""
+def auth_method(
+    wanted: AuthMethod | None, listed: Collection[str] | None, *, by_assertion: bool = False
+) -> AuthMethod:
+    """Return *wanted*, else what suits a client that signs assertions, else what a server has
+    *listed*: ``client_secret_basic`` if it can be, which is also what counts where nothing is
+    listed (RFC 8414 section 2)."""
     if wanted is not None:
         return wanted
+    if by_assertion:
+        return "private_key_jwt"
     if listed and "client_secret_post" in listed and "client_secret_basic" not in listed:
         return "client_secret_post"
     return "client_secret_basic"
 
 
 def identify(
-    client_id: str | None, client_secret: str | None, auth: Auth | None, method: AuthMethod
+    client_id: str | None,
+    client_secret: str | None,
+    auth: Auth | None,
+    method: AuthMethod,
+    by_assertion: ByAssertion,
 ) -> tuple[Auth, dict[str, str]]:
     """Return what authenticates a request, and what goes into its form.
 
@@ -51,6 +86,14 @@ def identify(
             f"got {method!r}; for any other pass auth="
         )
     public = {} if client_id is None else {"client_id": client_id}
+    if by_assertion.is_given or method in ("private_key_jwt", "client_secret_jwt"):
+        if auth is not None or (client_secret is None) == (method == "client_secret_jwt"):
+            raise ValueError(
+                f"token_endpoint_auth_method={method!r} takes "
+                + ("client_secret" if method == "client_secret_jwt" else "private_key")
+                + ", and nothing else that authenticates the client"
+            )
+        return _assertion(client_id, client_secret, method, by_assertion), public
     if auth is not None:
         if client_secret is not None:
             raise ValueError("client_secret and auth both authenticate the client: pass one")
@@ -59,11 +102,36 @@ def identify(
         return NoAuth(), public
     if client_id is None:
         raise ValueError("client_secret without client_id: pass both")
+    if method == "none":
+        raise ValueError("client_secret authenticates the client, and 'none' does not: pass one")
     if method == "client_secret_post":
         return NoAuth(), {"client_id": client_id, "client_secret": client_secret}
     # Section 2.3.1 form-encodes both before Basic does, so that an id may contain a colon. A space
     # as %20, and not as +, because some servers undo only the former.
     return HTTPBasicAuth(quote(client_id, safe=""), quote(client_secret, safe="")), {}
+
+
+def _assertion(
+    client_id: str | None, client_secret: str | None, method: AuthMethod, asked: ByAssertion
+) -> Auth:
+    from ._client_assertion import ClientAssertion, SecretSigner, Signer  # an optional extra
+
+    if client_id is None:
+        raise ValueError(f"token_endpoint_auth_method={method!r} without client_id: pass both")
+    if asked.client_assertion is not None:
+        check_callable("client_assertion", asked.client_assertion, "a function that returns one")
+        return ClientAssertion(asked.client_assertion)
+    audience = asked.assertion_audience or asked.issuer
+    if client_secret is not None:
+        return ClientAssertion(
+            SecretSigner(
+                client_id, audience, client_secret, key_id=asked.key_id, alg=asked.signing_alg
+            )
+        )
+    if asked.private_key is None:
+        raise ValueError(f"token_endpoint_auth_method={method!r} without private_key: pass it")
+    password, key_id, alg = asked.private_key_password, asked.key_id, asked.signing_alg
+    return ClientAssertion(Signer(client_id, audience, asked.private_key, password, key_id, alg))
 
 
 def check_auth(auth: Auth | None) -> Auth:

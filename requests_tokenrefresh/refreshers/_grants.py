@@ -24,7 +24,7 @@ from .._errors import LoginRequiredError, RefreshFailedError
 from .._token import Token
 from ._answer import Answer, Refused
 from ._authorization_server import AuthorizationServer
-from ._client import Auth, AuthMethod, auth_method, check_string, identify
+from ._client import Auth, AuthMethod, ByAssertion, auth_method, check_string, identify
 from ._endpoint import Question, TokenEndpoint, check_one_authorization
 from ._refusal import check_refused, check_token_type, refresh_token_of
 from ._revocation import revoke
@@ -56,6 +56,12 @@ class _Grant:
         client_secret: str | None = None,
         auth: Auth | None = None,
         token_endpoint_auth_method: AuthMethod | None = None,
+        private_key: str | bytes | Mapping[str, Any] | None = None,
+        private_key_password: str | None = None,
+        key_id: str | None = None,
+        signing_alg: str | None = None,
+        assertion_audience: str | None = None,
+        client_assertion: Callable[[], str] | None = None,
         scope: str | None = None,
         revocation_url: str | None = None,
         refused: Refused = frozenset(),
@@ -74,8 +80,9 @@ class _Grant:
         if isinstance(token_url, AuthorizationServer):
             url, listed = token_url.token_endpoint, token_url.token_endpoint_auth_methods_supported
             revocation_url = revocation_url or token_url.revocation_endpoint
+            issuer = token_url.issuer or url
         else:
-            url, listed = token_url, None
+            url, listed, issuer = token_url, None, token_url
         self._endpoint = TokenEndpoint(
             url,
             insecure=insecure,
@@ -94,9 +101,22 @@ class _Grant:
         # An *auth* of somebody else's may be bound to its thread.
         self.any_thread = auth is None
         self._client_id = client_id
-        method = auth_method(token_endpoint_auth_method, listed)
-        self._auth, self._client_fields = identify(client_id, client_secret, auth, method)
-        if self._confidential and client_secret is None and auth is None and cert is None:
+        by_assertion = ByAssertion(
+            private_key,
+            private_key_password,
+            key_id,
+            signing_alg,
+            assertion_audience,
+            client_assertion,
+            issuer,
+        )
+        signs = by_assertion.is_given
+        method = auth_method(token_endpoint_auth_method, listed, by_assertion=signs)
+        self._auth, self._client_fields = identify(
+            client_id, client_secret, auth, method, by_assertion
+        )
+        is_public = client_secret is None and auth is None and cert is None and not signs
+        if self._confidential and is_public:
             raise ValueError(
                 f"{type(self).__name__} is for clients that authenticate themselves: "
                 "pass client_id and client_secret, or auth=, or cert="
@@ -180,7 +200,16 @@ class RefreshTokenGrant(_Grant):
         token_endpoint_auth_method: ``client_secret_basic`` (both form-encoded, then Basic:
             section 2.3.1) or ``client_secret_post`` (both in the form); None: what the server
             lists, or the former. For a server that does not decode them again pass
-            ``auth=requests.auth.HTTPBasicAuth(client_id, secret)``.
+            ``auth=requests.auth.HTTPBasicAuth(client_id, secret)``. ``private_key_jwt`` and
+            ``client_secret_jwt`` sign an assertion for each request (RFC 7523 section 2.2), which
+            takes the extra ``jwt``; the former is usual if there is a *private_key*.
+        private_key: What signs it: the text of a PEM file, or a JWK.
+        private_key_password: Of a PEM file that is encrypted.
+        key_id: What the server calls the key (``kid``).
+        signing_alg: By which algorithm (``PS256``); None: what suits the key.
+        assertion_audience: Who the assertion is for; None: the issuer, or the token endpoint if no
+            `AuthorizationServer` says who that is.
+        client_assertion: Returns an assertion that somebody else has signed, new for each request.
         scope: What to ask for, separated by spaces; None for what was granted before.
         revocation_url: Where `revoke` tells the server (RFC 7009); None: an `AuthorizationServer`
             knows it, or nobody does.

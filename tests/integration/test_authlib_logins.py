@@ -34,7 +34,7 @@ from requests_tokenrefresh import (
 from requests_tokenrefresh.interactive import log_in, open_login
 from requests_tokenrefresh.refreshers import AuthorizationCodeGrant
 from requests_tokenrefresh.stores import _keyring
-from tests.support.authlib_logins import AuthlibLogins
+from tests.support.authlib_logins import SIGNERS_KEY, AuthlibLogins
 from tests.support.file_keyring import use_file_keyring
 from tests.support.servers import HTTPServer
 from tests.support.wsgi import answers_of
@@ -105,6 +105,7 @@ def get(tokens: TokenSource, url: str) -> requests.Response:
 CLIENTS = {
     "public": {"client_id": "demo"},
     "confidential": {"client_id": "reports", "client_secret": "secret-of-reports"},
+    "with a key": {"client_id": "signer", "private_key": SIGNERS_KEY.as_pem(private=True)},
 }
 
 
@@ -230,6 +231,25 @@ def test_a_secret_can_stay_in_its_file_and_whoever_opens_the_login_reads_it(
         assert str(secret) in str(caught.value)
         assert "reports" not in str(caught.value).replace(str(secret), "")
         assert caught.value.__context__ is None
+
+
+def test_a_key_stays_in_its_file_too(logins, log_in_there, tmp_path) -> None:
+    """RFC 7523 section 2.2: whoever opens the login signs with it, and revokes with it."""
+    key = tmp_path / "key.pem"
+    key.write_bytes(SIGNERS_KEY.as_pem(private=True))
+    log_in_there(client_id="signer", private_key_file=key, key_id="k-1")
+    stored = (tmp_path / "t.json").read_text()
+    assert "PRIVATE KEY" not in stored
+    assert '"key_id": "k-1"' in stored
+    opened = open_login(tmp_path / "t.json")
+    assert opened.refresh(opened.token()).access_token in logins.issued()
+    opened.logout(revoke=True)
+    assert logins.issued() == []
+
+    log_in_there(client_id="signer", private_key_file=key)
+    key.unlink()
+    with pytest.raises(ValueError, match=r"the client.s key cannot be read from .*key\.pem"):
+        open_login(tmp_path / "t.json")
 
 
 def test_a_store_that_others_may_write_names_no_file_to_read(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+import jwt
 import pytest
 import requests
 from click.testing import Result
@@ -20,7 +21,7 @@ from click.testing import Result
 from requests_tokenrefresh import FileTokenStore, Token
 from requests_tokenrefresh.cli.command import command
 from requests_tokenrefresh.cli.server import DemoServer
-from tests.support.authlib_logins import AuthlibLogins
+from tests.support.authlib_logins import SIGNERS_KEY, AuthlibLogins
 from tests.support.cli_runner import cli_runner
 from tests.support.demo_server import demo_server
 from tests.support.forms import press
@@ -295,6 +296,35 @@ def test_a_secret_is_found_again_where_it_was(
         else:
             assert ("client_secret" in form, authorization) == (False, "Basic ZGVtbzpzM2NyZXQ=")
     assert "s3cret" not in result.output
+
+
+def test_a_key_is_found_again_where_it_was(issuer, url, store, tmp_path):
+    """RFC 7523 section 2.2; RFC 7517 section 4.5."""
+    key = tmp_path / "key.pem"
+    key.write_bytes(SIGNERS_KEY.as_pem(private=True))
+    more = ["--private-key-file", key, "--key-id", "k-1", "--revocation-url", f"{url}/revoke"]
+    assert log_in(url, store, *more).exit_code == 0
+    token = store.load()
+    store.save(Token(**{**vars(token), "expires_at": 1.0}))
+    assert run("get", f"{url}/data", "--store", store.path).exit_code == 1  # 404: there is none
+    assert run("logout", "--store", store.path).exit_code == 0
+    assert len(issuer.forms) == 4  # the code, the refresh token, and two to be revoked
+    for _, form, authorization in issuer.forms:
+        [assertion] = form["client_assertion"]
+        assert jwt.get_unverified_header(assertion)["kid"] == "k-1"
+        assert authorization is None
+
+
+def test_a_key_without_the_extra_for_it_names_the_extra(url, store, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    monkeypatch.delitem(
+        sys.modules, "requests_tokenrefresh.refreshers._client_assertion", raising=False
+    )
+    key = tmp_path / "key.pem"
+    key.write_bytes(SIGNERS_KEY.as_pem(private=True))
+    result = log_in(url, store, "--private-key-file", key)
+    assert result.exit_code == 2
+    assert result.stderr.endswith("pip install 'requests-tokenrefresh[jwt]'\n")
 
 
 @pytest.mark.parametrize("name", ["login", "get", "logout"])

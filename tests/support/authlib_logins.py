@@ -19,6 +19,7 @@ from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, TokenMix
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, RefreshTokenGrant
 from authlib.oauth2.rfc7009 import RevocationEndpoint
+from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc8628 import (
     DeviceAuthorizationEndpoint,
@@ -28,21 +29,26 @@ from authlib.oauth2.rfc8628 import (
 from authlib.oauth2.rfc9207 import IssuerParameter
 from authlib.oidc.core.grants import OpenIDCode
 from flask import Flask, Response, request
-from joserfc.jwk import RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 USER = "alice"
 INTERVAL = 0.1  # seconds between two polls
 
-_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
+_BY_ASSERTION = JWTBearerClientAssertion.CLIENT_AUTH_METHOD
+_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none", _BY_ASSERTION)
+
+SIGNERS_KEY = ECKey.generate_key("P-256")
+"""That of the client that signs assertions."""
 
 
 @dataclass(frozen=True)
 class Client(ClientMixin):
-    """A registered client; without a secret it is a public one."""
+    """A registered client; without a secret and a key it is a public one."""
 
     client_id: str
     client_secret: str | None = None
     has_refresh_tokens: Callable[[], bool] = field(default=lambda: True, compare=False)
+    key: ECKey | None = field(default=None, compare=False)
     id_token_signed_response_alg = "RS256"
 
     def get_client_id(self) -> str:
@@ -59,6 +65,8 @@ class Client(ClientMixin):
         return client_secret == self.client_secret
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        if self.key is not None:
+            return method == _BY_ASSERTION
         return (method == "none") == (self.client_secret is None)
 
     def check_response_type(self, response_type: str) -> bool:
@@ -137,7 +145,11 @@ class AuthlibLogins:
         spent: The codes that were exchanged.
     """
 
-    clients: tuple[Client, ...] = (Client("demo"), Client("reports", "secret-of-reports"))
+    clients: tuple[Client, ...] = (
+        Client("demo"),
+        Client("reports", "secret-of-reports"),
+        Client("signer", key=SIGNERS_KEY),
+    )
     url: str = ""
     agrees: bool = True
     refresh_tokens: bool = True
@@ -167,6 +179,7 @@ class AuthlibLogins:
             for client in self.clients
         }
         self._server = server = AuthorizationServer(self.app, by_id.get, self._save)
+        server.register_client_auth_method(_BY_ASSERTION, _assertions(self))
         server.register_grant(_code_grant(self), [CodeChallenge(required=True), _openid(self)])
         server.register_grant(_refresh_grant(self))
         server.register_grant(_device_grant(self))
@@ -315,6 +328,25 @@ def _openid(logins: AuthlibLogins) -> OpenIDCode:
     return OpenID(require_nonce=True)
 
 
+def _assertions(logins: AuthlibLogins) -> JWTBearerClientAssertion:
+    known: set[str] = set()
+
+    class Assertions(JWTBearerClientAssertion):
+        def get_audiences(self) -> list[str]:
+            return [logins.url]
+
+        def validate_jti(self, claims: dict[str, Any], jti: str) -> bool:
+            is_new = jti not in known
+            known.add(jti)
+            return is_new
+
+        def resolve_client_public_key(self, client: Client) -> ECKey:
+            assert client.key is not None
+            return client.key
+
+    return Assertions()
+
+
 def _refresh_grant(logins: AuthlibLogins) -> type:
     class Refresh(RefreshTokenGrant):
         INCLUDE_NEW_REFRESH_TOKEN = True
@@ -338,6 +370,8 @@ def _refresh_grant(logins: AuthlibLogins) -> type:
 
 def _device_grant(logins: AuthlibLogins) -> type:
     class Device(DeviceCodeGrant):
+        TOKEN_ENDPOINT_AUTH_METHODS = _AUTH_METHODS
+
         def query_device_credential(self, device_code: str) -> DeviceCredentialDict | None:
             now = time.monotonic()
             before = logins.last_poll.get(device_code, 0.0)
@@ -358,6 +392,7 @@ def _device_grant(logins: AuthlibLogins) -> type:
 def _endpoints(logins: AuthlibLogins) -> list[type]:
     class DeviceAuthorization(DeviceAuthorizationEndpoint):
         INTERVAL = INTERVAL
+        CLIENT_AUTH_METHODS = _AUTH_METHODS
 
         def get_verification_uri(self) -> str:
             return f"{logins.url}/device"

@@ -102,7 +102,7 @@ def grants_are_refreshers(token: Token | None) -> None:
     RefreshTokenGrant(TOKEN_URL, refused=410)  # type: ignore[arg-type]
     RefreshTokenGrant(
         TOKEN_URL,
-        token_endpoint_auth_method="private_key_jwt",  # type: ignore[arg-type]
+        token_endpoint_auth_method="tls_client_auth",  # type: ignore[arg-type]
     )
 
 
