@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -73,6 +75,28 @@ def fail(message: str, exit_code: int) -> NoReturn:
     """
     click.echo(f"Error: {printable(message)}", err=True)
     raise click.exceptions.Exit(exit_code)
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """While inside, SIGTERM ends the command as any exception would: a terminal that was changed
+    is as it was, and nobody listens any more.
+
+    Raises:
+        SystemExit: As a shell has it: 128 + SIGTERM.
+    """
+
+    def end(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # which alone may say what a signal does
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from ..interactive._way import How
 from ..refreshers._authorization_server import AuthorizationServer
 from ..stores import FileTokenStore
 from .client_secret import client_arguments, client_auth_option, client_secret_option
-from .exits import usage_errors
+from .exits import ended_by_sigterm, usage_errors
 from .qr_code import qr_code
 from .stored_login import LOCK_TIMEOUT, store_option, subject_of
 from .token_reply import read_token_reply
@@ -134,7 +134,7 @@ def login(store: FileTokenStore, **options: Any) -> None:
         _tell(store, token, "")
         return
     person = Person(_as_qr_code if options["qr"] else None)
-    with usage_errors():
+    with usage_errors(), ended_by_sigterm():
         log_in(_server(given), store=store, say=person, **_arguments(given))
     _tell(store, store.load(), "" if person.asked else " already")
 

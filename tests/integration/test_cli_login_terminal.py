@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -197,6 +199,19 @@ def test_ctrl_c_ends_it_with_nothing_stored_and_the_port_closed(server, store, w
             port = urlsplit(asked["redirect_uri"]).port
             assert not is_open(port)
     assert command.out == ""
+    assert list(store.path.parent.iterdir()) == []
+
+
+def test_a_command_that_is_ended_leaves_the_terminal_as_it_was(server, store):
+    """By `timeout`, say: what is typed afterwards is shown again."""
+    with TypedCommand(*login(server, store, "--no-browser")) as command:
+        before = command.modes()
+        command.hear("Waiting:")
+        assert command.modes() != before
+        os.kill(command.pid, signal.SIGTERM)
+        assert command.wait() == 143, command.told
+        assert command.modes() == before
+        assert "Traceback" not in command.told
     assert list(store.path.parent.iterdir()) == []
 
 
