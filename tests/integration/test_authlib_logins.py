@@ -37,6 +37,7 @@ from requests_tokenrefresh.stores import _keyring
 from tests.support.authlib_logins import SIGNERS_KEY, AuthlibLogins
 from tests.support.file_keyring import use_file_keyring
 from tests.support.servers import HTTPServer
+from tests.support.threads import start_together
 from tests.support.wsgi import answers_of
 
 
@@ -159,6 +160,23 @@ def test_a_login_of_another_issuer_does_not_count(logins, log_in_there, person, 
     )
     log_in_there()
     assert len(person.opened) == 2
+
+
+def test_of_logins_at_once_one_is_left_and_the_others_are_revoked(
+    logins, log_in_there, person, tmp_path
+) -> None:
+    """As where two programs begin on one morning."""
+    together = threading.Barrier(3)
+
+    def browse(address: str) -> None:
+        together.wait(20)
+        person.browse(address)
+
+    callers = start_together(3, lambda: log_in_there(browser=browse))
+    access_tokens = {outcome.result().token().access_token for outcome in callers.outcomes()}
+    stored = FileTokenStore(tmp_path / "t.json").load()
+    assert access_tokens == {stored.access_token}
+    assert logins.issued() == [stored.access_token]
 
 
 def test_a_login_that_the_issuer_has_ended_does_not_count(logins, log_in_there, person) -> None:
