@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import requests
@@ -36,7 +37,7 @@ from requests_tokenrefresh.refreshers import AuthorizationCodeGrant
 from requests_tokenrefresh.stores import _keyring
 from tests.support.authlib_logins import SIGNERS_KEY, AuthlibLogins
 from tests.support.file_keyring import use_file_keyring
-from tests.support.servers import HTTPServer
+from tests.support.servers import HTTPServer, Received, Reply
 from tests.support.threads import start_together
 from tests.support.wsgi import answers_of
 
@@ -249,6 +250,20 @@ def test_a_secret_can_stay_in_its_file_and_whoever_opens_the_login_reads_it(
         assert str(secret) in str(caught.value)
         assert "reports" not in str(caught.value).replace(str(secret), "")
         assert caught.value.__context__ is None
+
+
+def test_an_answer_that_was_lost_is_asked_for_by_another_assertion(http_server) -> None:
+    """A server takes each once (RFC 7523 section 3, jti)."""
+    assertions: list[str] = []
+
+    def answer(request: Received) -> Reply | None:
+        assertions.extend(parse_qs(request.body.decode())["client_assertion"])
+        return None if len(assertions) == 1 else Reply.json({"access_token": "a"})
+
+    key = SIGNERS_KEY.as_pem(private=True)
+    grant = RefreshTokenGrant(http_server(answer).url, client_id="signer", private_key=key)
+    assert grant(Token("a", "r")).access_token == "a"
+    assert len(set(assertions)) == len(assertions) == 2
 
 
 def test_a_key_stays_in_its_file_too(logins, log_in_there, tmp_path) -> None:
