@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import demo_commands, get, login, logout, stored_login
+from . import demo_commands, doctor, get, login, logout, stored_login
 from .exits import EXIT_CODES, CommandGroup
 
 
@@ -25,5 +25,6 @@ for part in (
     get.get,
     stored_login.status,
     logout.logout,
+    doctor.doctor,
 ):
     command.add_command(part)

@@ -30,7 +30,8 @@ INTERRUPTED, READER_GONE = 130, 141  # as shells have it: 128 + SIGINT, 128 + SI
 EXIT_CODES = """\b
 Exit codes:
   0    done
-  1    the server answered with an error status, or the demo failed
+  1    the server answered with an error status, the demo failed, or
+       the doctor found something wrong
   2    the command line, or what was read, is not as it should be
   3    log in: the login is over, or there is none, or nobody has logged in
   4    try again later: a server was out of reach, or in trouble

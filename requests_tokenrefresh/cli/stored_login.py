@@ -76,7 +76,7 @@ def status(store: FileTokenStore, as_json: bool) -> None:
     if token is None:
         fail_without_login(store)
     now = time.time()
-    facts = {**_facts(token, now), "pause": _pause(store, now)}
+    facts = {**facts_of(token, now), "pause": pause_in(store, now)}
     click.echo(json.dumps(facts, indent=2) if as_json else _described(facts))
     if facts["has_refresh_token"]:
         store.ensure_can_save()
@@ -86,11 +86,11 @@ def status(store: FileTokenStore, as_json: bool) -> None:
 
 def subject_of(token: Token) -> str | None:
     """Return whose login it is, for a terminal, as far as the tokens say."""
-    subject = _facts(token, 0.0)["subject"]
+    subject = facts_of(token, 0.0)["subject"]
     return None if subject is None else printable(str(subject))
 
 
-def _facts(token: Token, now: float) -> dict[str, Any]:
+def facts_of(token: Token, now: float) -> dict[str, Any]:
     """Return what may be told of *token*, as JSON values."""
     source, claims = _claims(token)
     record = record_of(token)
@@ -116,7 +116,7 @@ def _facts(token: Token, now: float) -> dict[str, Any]:
     }
 
 
-def _pause(store: FileTokenStore, now: float) -> dict[str, float] | None:
+def pause_in(store: FileTokenStore, now: float) -> dict[str, Any] | None:
     """Return for how many seconds the token endpoint is not to be asked, and why."""
     pause = store.load_pause()
     if pause is None or pause.until <= now:
@@ -146,9 +146,9 @@ def _described(facts: Mapping[str, Any]) -> str:
         "client": facts["client_id"],
         "scope": facts["scope"],
         "goes to": " ".join(facts["origins"]) or None,
-        "expires": _expiry(facts["expires_at"], facts["expires_in"]),
+        "expires": when_expires(facts["expires_at"], facts["expires_in"]),
         "refresh token": "yes" if facts["has_refresh_token"] else "no",
-        "pause": None if facts["pause"] is None else _resting(**facts["pause"]),
+        "pause": None if facts["pause"] is None else resting(**facts["pause"]),
         "fingerprint": f"{facts['fingerprint']} (SHA-256 of the access token)",
     }
     return "\n".join(
@@ -156,12 +156,14 @@ def _described(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _resting(seconds: float, failures: int) -> str:
+def resting(seconds: float, failures: int) -> str:
+    """Return what a pause says to a person."""
     times = "once" if failures == 1 else f"{failures} times"
     return f"{duration(seconds)}: the token endpoint has failed {times}, and is not asked sooner"
 
 
-def _expiry(at: float | None, seconds: float | None) -> str:
+def when_expires(at: float | None, seconds: float | None) -> str:
+    """Return when a token expires, for a person: *at* in epoch seconds, in *seconds* from now."""
     if at is None or seconds is None:
         return "unknown: the token reply did not say"
     try:

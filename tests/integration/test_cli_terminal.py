@@ -195,10 +195,10 @@ def hostile_login(path: Path) -> None:
     FileTokenStore(path).save(Token("access-secret", "refresh-secret", extra=extra))
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_what_a_token_claims_is_not_obeyed(tmp_path: Path, options: list[str]) -> None:
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["doctor"]])
+def test_what_a_token_claims_is_not_obeyed(tmp_path: Path, words: list[str]) -> None:
     hostile_login(tmp_path / "token.json")
-    result = run([*PROGRAM, "status", *options, "--store", str(tmp_path / "token.json")])
+    result = run([*PROGRAM, *words, "--store", str(tmp_path / "token.json")])
     assert "<b>" in result.stdout
     assert result.exit_code == 0
 
@@ -218,7 +218,7 @@ def test_a_claim_that_a_terminal_cannot_write_is_an_escape(
 FILE_NAME = IN_BYTES.replace(b"\0", b"").replace(b"/", b"").replace(b"\n", b"\n[") + b"\xff"
 
 
-@pytest.mark.parametrize("name", ["status", "login", "logout"])
+@pytest.mark.parametrize("name", ["status", "login", "logout", "doctor"])
 @pytest.mark.parametrize("trouble", ["none", "no file", "shared", "no token", "folder"])
 def test_what_a_file_is_called_is_not_obeyed(tmp_path: Path, name: str, trouble: str) -> None:
     path = tmp_path / os.fsdecode(FILE_NAME)
@@ -232,7 +232,8 @@ def test_what_a_file_is_called_is_not_obeyed(tmp_path: Path, name: str, trouble:
         path.write_bytes(IN_BYTES)
     result = run([*PROGRAM, name, "--store", str(path)], stdin='{"access_token": "access-secret"}')
     # Of a login that is there these two tell more than its path.
-    assert r"\x1b[31m" in result.stdout + result.stderr or (trouble == "none" and name != "login")
+    tells_more = trouble == "none" and name in ("status", "logout")
+    assert tells_more or r"\x1b[31m" in result.stdout + result.stderr
 
 
 GET = ["get", "https://a", "--store", "/dev/null/x", "--token-url", "https://a", "--client-id", "a"]
@@ -259,6 +260,7 @@ GET = ["get", "https://a", "--store", "/dev/null/x", "--token-url", "https://a",
         ["get", "--client-secret-file", "/dev/null/{}"],
         ["get", "--client-auth", "{}"],
         ["get", "--timeout", "{}"],
+        ["doctor", "--store", "/dev/null/x", "--url", "https://{}"],
     ],
     ids=lambda line: " ".join(line)[:40],
 )

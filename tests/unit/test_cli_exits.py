@@ -85,7 +85,7 @@ def test_the_help_lists_the_exit_codes():
         assert f"\n    {code} " in result.stdout
 
 
-@pytest.mark.parametrize("name", ["demo", "get", "login", "logout", "serve", "status"])
+@pytest.mark.parametrize("name", ["demo", "doctor", "get", "login", "logout", "serve", "status"])
 def test_every_command_has_help(name):
     result = cli_runner().invoke(command, [name, "-h"])
     assert result.exit_code == 0

@@ -1,0 +1,265 @@
+"""`doctor`: what whoever reads of a fault will ask, as one text to paste. No secret is in it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from urllib.parse import urlsplit
+
+import click
+import requests
+from requests.utils import select_proxy
+from urllib3.exceptions import HTTPError
+
+from .._client_record import record_of
+from .._errors import StoreLockTimeoutError, TokenStoreError
+from .._expiry import http_date
+from .._netrc import found_in_netrc
+from .._origins import Origins, is_read_by_a_proxy, require_secure
+from .._token import Token
+from ..refreshers._cause import innermost
+from ..refreshers._client import NoAuth
+from ..refreshers._quote import name_of, passwords_in, secrets_in
+from ..stores import FileTokenStore
+from .doctor_report import Report
+from .exits import UNSUCCESSFUL, usage_errors
+from .stored_login import duration, facts_of, pause_in, resting, store_option, when_expires
+
+_NEEDED = ("requests", "urllib3", "oauthlib", "filelock", "click")
+_MAY_MATTER = (  # what is not there is not told
+    *("urllib3-future", "niquests", "requests-oauthlib", "requests-cache", "requests-toolbelt"),
+    *("gevent", "eventlet", "keyring", "redis", "valkey", "sqlalchemy", "cryptography", "certifi"),
+)
+_VARIABLES = ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC")
+
+_MOST_HOSTS = 8
+_TIMEOUT = 5.0  # seconds
+_APART = 60.0  # seconds between two clocks; less does no harm to a login
+
+# A proxy, without what may be a password.
+_PLAIN = re.compile(r"(?:\w+://)?((?:\w[\w.-]*|\[[0-9A-Fa-f:.]+\])(?::\d+)?)/?", re.ASCII)
+
+
+@click.command()
+@store_option
+@click.option("--url", metavar="URL", help="An address of the API, whose server is looked at too.")
+def doctor(store: FileTokenStore, url: str | None) -> None:
+    """Tell what a report of a fault needs, and what is wrong, as a text to paste.
+
+    Versions, the token file and who may use it, whose client the login is and when it expires, and
+    for each server of the login its clock, proxies and netrc. Each is asked once, without a token.
+    No token, password or user name is told.
+
+    The exit code is 1 if something is wrong.
+    """
+    with usage_errors():
+        hosts = [] if url is None else [_origin_of(url)]
+    report = Report()
+    _tell_versions(report)
+    token = _tell_store(report, store)
+    if token is not None:
+        _tell_login(report, store, token)
+        hosts += _hosts_of(token)
+    _tell_environment(report)
+    for host in list(dict.fromkeys(hosts))[:_MOST_HOSTS]:
+        _tell_host(report, host)
+    click.echo(report.text())
+    if report.findings:
+        raise click.exceptions.Exit(UNSUCCESSFUL)
+
+
+def _tell_versions(report: Report) -> None:
+    report.begin("versions")
+    report.tell("requests-tokenrefresh", _version("requests-tokenrefresh"))
+    report.tell("Python", f"{platform.python_implementation()} {platform.python_version()}")
+    report.tell("system", f"{platform.system()} {platform.release()} {platform.machine()}")
+    report.tell("TLS", ssl.OPENSSL_VERSION)
+    for name in _NEEDED:
+        report.tell(name, _version(name))
+    for name in _MAY_MATTER:
+        if (found := _version(name)) is not None:
+            report.tell(name, found)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _tell_store(report: Report, store: FileTokenStore) -> Token | None:
+    """Tell of the token file what the store says of it, and return what is in it."""
+    report.begin("store")
+    report.tell("file", store.path)
+    report.tell("private", "yes" if store.private else "not checked")
+    try:
+        token = store.load()
+    except TokenStoreError as error:
+        report.tell("login", "cannot be read")
+        report.find(error)
+        return None
+    report.tell("login", "none" if token is None else "there is one")
+    if token is None:
+        report.find(f"nobody has logged in: there is no {store.path}")
+        return None
+    report.hide(secrets_in(token))
+    try:
+        with store.lock(0):
+            report.tell("lock", "free")
+            store.ensure_can_save()
+    except StoreLockTimeoutError:
+        report.tell("lock", "taken: somebody refreshes, or hangs")
+    except TokenStoreError as error:
+        report.tell("can be replaced", "no")
+        report.find(error)
+    else:
+        report.tell("can be replaced", "yes")
+    return token
+
+
+def _tell_login(report: Report, store: FileTokenStore, token: Token) -> None:
+    record = record_of(token)
+    if record is not None and record.client_secret is not None:
+        report.hide([record.client_secret])
+    facts = facts_of(token, time.time())
+    report.begin("login")
+    report.tell("issuer", _named(facts["issuer"]))
+    report.tell("client", facts["client_id"])
+    report.tell("goes to", " ".join(map(str, map(_named, facts["origins"]))) or None)
+    report.tell("remembered by", "log_in" if record is not None else "nobody: a reply was stored")
+    report.tell("type", token.token_type)
+    report.tell("expires", when_expires(facts["expires_at"], facts["expires_in"]))
+    report.tell("refresh token", "yes" if facts["has_refresh_token"] else "no")
+    if facts["expired"] and not facts["has_refresh_token"]:
+        report.find("the access token has expired, and there is no refresh token: log in again")
+    try:
+        pause = pause_in(store, time.time())
+    except TokenStoreError as error:
+        report.find(error)
+        return
+    report.tell("pause", "none" if pause is None else resting(**pause))
+    if pause is not None:
+        report.find("the token endpoint is in trouble, or was asked too often: see the pause")
+
+
+def _named(url: object) -> str | None:
+    """Return *url* without what may be secret in it."""
+    if url is None:
+        return None
+    try:
+        return name_of(str(url))
+    except ValueError:
+        return "(no URL)"
+
+
+def _hosts_of(token: Token) -> Iterator[str]:
+    """Return the servers that whoever logged in has named; a claim of a token names none."""
+    record = record_of(token)
+    for url in () if record is None else (*record.origins, record.server):
+        try:
+            yield _origin_of(url)
+        except ValueError:
+            continue  # it is told with the login
+
+
+def _origin_of(url: str) -> str:
+    """Return the origin of *url*, in normal form.
+
+    Raises:
+        ValueError: It is no URL that a token could go to.
+    """
+    require_secure(url, insecure=True)
+    scheme, host, *_ = urlsplit(url)
+    return Origins((), [f"{scheme}://{host}"]).origins[0]
+
+
+def _tell_environment(report: Report) -> None:
+    report.begin("environment")
+    for name in _VARIABLES:
+        if value := os.environ.get(name):
+            report.tell(name, value)
+    report.tell("clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+
+
+def _tell_host(report: Report, origin: str) -> None:
+    with requests.Session() as session:
+        session.auth = NoAuth()  # netrc's is not for somebody who asks what time it is
+        settings = session.merge_environment_settings(f"{origin}/", {}, None, None, None)
+        proxies = {scheme: str(proxy) for scheme, proxy in settings["proxies"].items()}
+        report.hide(passwords_in(proxies))
+        report.begin(origin)
+        report.tell("proxy", _proxy_for(origin, proxies))
+        _tell_netrc(report, origin)
+        if is_read_by_a_proxy(origin, proxies):
+            report.find(
+                f"requests to {origin} go through a proxy in plain http, which could read the "
+                "token, so they are refused: name its host in NO_PROXY, or use https"
+            )
+        _tell_clock(report, origin, session, tells_all=all(map(_PLAIN.fullmatch, proxies.values())))
+
+
+def _proxy_for(origin: str, proxies: Mapping[str, str]) -> str:
+    proxy = select_proxy(f"{origin}/", dict(proxies))
+    if not proxy:
+        return "none"
+    # All that is in front of the last @ may be a password that somebody has not escaped.
+    user, _, place = proxy.rpartition("@")
+    plain = _PLAIN.fullmatch(place)
+    if plain is None:
+        return "there is one, whose address cannot be read"
+    return f"{plain[1]}, with a user name that is not shown" if user else place
+
+
+def _tell_netrc(report: Report, origin: str) -> None:
+    try:
+        has_entry = found_in_netrc(f"{origin}/") is not None
+    except ValueError:  # requests leaves out one that has mistakes, and not one that is no text
+        report.tell("netrc", "cannot be read")
+        report.find(
+            "netrc is not text in UTF-8, and stops every request that looks into it: mend it"
+        )
+        return
+    said = "an entry, which is used by sessions that this package is not mounted on"
+    report.tell("netrc", said if has_entry else "no entry")
+
+
+def _tell_clock(report: Report, origin: str, session: requests.Session, *, tells_all: bool) -> None:
+    """Ask the server what time it is, and tell whether it answers.
+
+    Args:
+        tells_all: Whether there is no password in a proxy, which an error might repeat.
+    """
+    try:
+        with session.head(
+            f"{origin}/",
+            headers={"Cache-Control": "no-cache"},
+            timeout=_TIMEOUT,
+            allow_redirects=False,
+        ) as answer:
+            now = time.time()
+            report.tell("answers", answer.status_code)
+    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+        cause = innermost(error)
+        said = f"{type(cause).__name__}{f': {cause}' if tells_all else ''}"
+        report.tell("answers", "no")
+        report.find(f"{origin} does not answer: {said}")
+        return
+    date = http_date(answer.headers.get("Date"))
+    if date is None:
+        report.tell("clock", "it does not say")
+        return
+    age = answer.headers.get("Age", "")  # of an answer that a cache has kept: RFC 9111 section 5.1
+    ahead = now - date - (int(age) if re.fullmatch("[0-9]{1,9}", age) else 0)
+    which = "ahead of" if ahead > 0 else "behind"
+    report.tell("clock", f"this machine is {duration(abs(ahead))} {which} it")
+    if abs(ahead) > _APART:
+        report.find(
+            f"the clock of this machine is {duration(abs(ahead))} {which} that of {origin}: set it,"
+            " or stored expiries mean something else here than elsewhere"
+        )
