@@ -16,7 +16,11 @@ from tests.support.length import leave_out_what_is_long
 from tests.support.servers import Handler, HTTPServer, RawServer
 from tests.support.threats import mark_attacks
 
-pytest_plugins = ["tests.support.databases", "tests.support.secrecy"]
+# The last by the name of its entry point: where that is installed, pytest knows it already.
+pytest_plugins = [
+    *("tests.support.databases", "tests.support.secrecy"),
+    "pytest_requests_tokenrefresh",
+]
 
 # An example may be slow because the machine is busy, which says nothing about the code. Examples
 # that nobody has seen are for those who look for them: tox -e fuzzing, tox -e model.

@@ -1,4 +1,7 @@
-"""For tests of your own: a fake login, and the contract of a token store. Needs pytest."""
+"""For tests of your own: a fake login, cassettes without tokens, and the contract of a token store.
+
+Needs pytest.
+"""
 
 try:
     import pytest
@@ -9,7 +12,13 @@ except ImportError as error:
 # before the import.
 pytest.register_assert_rewrite(f"{__name__}._store_contract", f"{__name__}._optional_contract")
 
-from ._fake_login import FakeTokenSource, fake_tokens  # noqa: E402 - see above
+from ._fake_login import FakeTokenSource  # noqa: E402 - see above
+from ._recorders import betamax_without_tokens, vcr_without_tokens  # noqa: E402 - see above
 from ._store_contract import TokenStoreContract  # noqa: E402 - see above
 
-__all__ = ["FakeTokenSource", "TokenStoreContract", "fake_tokens"]
+__all__ = [
+    "FakeTokenSource",
+    "TokenStoreContract",
+    "betamax_without_tokens",
+    "vcr_without_tokens",
+]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import betamax
 import pytest
 import requests
 import requests_mock
@@ -23,8 +25,14 @@ from requests_tokenrefresh import (
     install,
     mount,
 )
-from requests_tokenrefresh.testing import FakeTokenSource
+from requests_tokenrefresh.testing import (
+    FakeTokenSource,
+    betamax_without_tokens,
+    vcr_without_tokens,
+)
 from tests.support.example_com import ExampleCom
+from tests.support.servers import HTTPServer, Received, Reply
+from tests.unit.test_cli_stored_login import jwt
 
 API = "https://api.example.com"
 REPORTS = f"{API}/reports"
@@ -153,26 +161,8 @@ def test_a_mocker_holds_up_a_grant_which_asks_on_another_thread() -> None:
 # -- vcrpy -----------------------------------------------------------------------------------------
 
 
-def without_tokens(response: dict[str, Any]) -> dict[str, Any]:
-    """Replace what a token endpoint gives; a recorded reply must still be one that can be used."""
-    try:
-        reply = json.loads(response["body"]["string"])
-    except ValueError:
-        return response
-    for secret in {"access_token", "refresh_token", "id_token"} & set(reply):
-        reply[secret] = "recorded"
-    body = json.dumps(reply).encode()
-    headers = {**response["headers"], "Content-Length": [str(len(body))]}
-    return {**response, "body": {"string": body}, "headers": headers}
-
-
 def recorder(folder: Path) -> vcr.VCR:
-    return vcr.VCR(
-        cassette_library_dir=str(folder),
-        filter_headers=["Authorization", "Set-Cookie"],
-        filter_post_data_parameters=["refresh_token", "client_secret"],
-        before_record_response=without_tokens,
-    )
+    return vcr.VCR(cassette_library_dir=str(folder), **vcr_without_tokens())
 
 
 SECRETS = ["access-", "refresh-", "client-secret", "cmVwb3J0cz"]  # the last is the client, in Basic
@@ -219,3 +209,140 @@ def test_a_cassette_plays_to_a_fake_login_without_a_token_endpoint(tmp_path: Pat
         with install(tokens):
             assert requests.get(f"{url}/reports").status_code == 200
     assert tokens.refreshes == 0
+
+
+# -- Both recorders --------------------------------------------------------------------------------
+
+SECRET = "s3cr3t-9d8c7b6a5f4e"
+JWT = jwt(sub=SECRET)
+
+
+@pytest.fixture(params=["vcrpy", "betamax"])
+def use_cassette(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
+    """Record what a session sends, or play it: ``use_cassette(session, fields=["otp"])``."""
+
+    def use(session: requests.Session, **more: Any) -> Any:
+        if request.param == "vcrpy":
+            options = vcr_without_tokens(**more)
+            return vcr.VCR(**options).use_cassette(str(tmp_path / "cassette"))
+        serializer = betamax_without_tokens(**more)
+        made = betamax.Betamax(session, cassette_library_dir=str(tmp_path))
+        by = ["method", "path"]
+        return made.use_cassette("cassette", serialize_with=serializer, match_requests_on=by)
+
+    return use
+
+
+def cassette_in(folder: Path) -> str:
+    [cassette] = [path for path in folder.iterdir() if path.is_file()]
+    return cassette.read_text()
+
+
+def packed(value: object) -> Reply:
+    body = gzip.compress(json.dumps(value).encode())
+    return Reply(body=body, headers=[("Content-Encoding", "gzip"), ("Content-Type", "text/json")])
+
+
+@pytest.mark.parametrize(
+    ("asked", "reply"),
+    [
+        ({"headers": {"Authorization": f"Bearer {SECRET}"}}, Reply()),
+        ({"headers": {"X-Auth-Token": SECRET, "Cookie": f"a={SECRET}"}}, Reply()),
+        ({"headers": {"X-Own": SECRET}}, Reply()),
+        ({"params": {"page": "2", "access_token": SECRET}}, Reply()),
+        ({"data": {"grant_type": "refresh_token", "refresh_token": SECRET}}, Reply()),
+        ({"data": {"token": SECRET, "client_secret": SECRET}}, Reply()),
+        ({"json": {"refresh": SECRET, "nested": [{"otp": SECRET}]}}, Reply()),
+        ({}, Reply.json({"access_token": SECRET, "expires_in": 60, "id_token": JWT})),
+        ({}, Reply.json({"data": {"tokens": [{"refresh": SECRET}]}, "anything": JWT})),
+        ({}, packed({"access_token": SECRET, "page": 1})),
+        ({}, Reply(body=f"scope=a&access_token={SECRET}".encode())),
+        ({}, Reply(headers=[("Set-Cookie", f"session={SECRET}")])),
+        ({}, Reply(302, headers=[("Location", f"/next?state=a&code={SECRET}#id_token={SECRET}")])),
+    ],
+)
+def test_a_secret_is_in_no_cassette_and_what_was_recorded_can_be_played(
+    http_server: Callable[..., HTTPServer],
+    use_cassette: Callable[..., Any],
+    tmp_path: Path,
+    asked: dict[str, Any],
+    reply: Reply,
+) -> None:
+    received: list[Received] = []
+
+    def answer(request: Received) -> Reply:
+        received.append(request)
+        return reply
+
+    more = {"headers": ["x-own"], "fields": ["otp"]}
+    server = http_server(answer)
+
+    def ask() -> requests.Response:
+        with requests.Session() as session, use_cassette(session, **more):
+            return session.post(f"{server.url}/a", allow_redirects=False, timeout=10, **asked)
+
+    live, played = ask(), ask()
+    [request] = received
+    whole = f"{request.path}{request.headers}{request.body!r}{live.headers}{live.text}"
+    assert SECRET in whole or JWT in whole  # the server and the program have the real one
+    assert played.status_code == live.status_code
+    cassette = cassette_in(tmp_path)
+    for secret in (SECRET, JWT, JWT.split(".")[1]):
+        assert secret not in cassette
+        assert secret not in f"{played.headers}{played.text}"
+    for kept in ("grant_type", "expires_in", "scope", "page"):
+        assert (kept in cassette + played.text) == (kept in whole)
+    if "access_token" in live.text and live.text.startswith("{"):
+        assert played.json()["access_token"] == "recorded"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply.json({"code": "token_not_valid", "access": "read", "token": "a b c d e f g h i j"}),
+        Reply(body=b'{"a":  1.50, "a": 2}'),
+        Reply(body=b"page=1&code=DE"),
+        Reply(body=b"page=1", headers=[("Content-Encoding", "aes128gcm")]),
+        Reply(body=b"[" * 100_000),
+        Reply(204),
+    ],
+)
+def test_what_has_no_secret_is_recorded_as_it_came(
+    http_server: Callable[..., HTTPServer], use_cassette: Callable[..., Any], reply: Reply
+) -> None:
+    server = http_server(lambda _request: reply)
+
+    def ask() -> bytes:
+        with (
+            requests.Session() as session,
+            use_cassette(session),
+            session.get(f"{server.url}/a?code=DE", stream=True, timeout=10) as answer,
+        ):
+            return b"".join(answer.raw.stream(decode_content=False))
+
+    assert ask() == ask()
+    assert len(server.requests) == 1
+    assert server.requests[0].path == "/a?code=DE"
+
+
+def test_an_answer_that_cannot_be_unpacked_is_recorded_as_it_came() -> None:
+    broken = {"headers": {"Content-Encoding": ["gzip"]}, "body": {"string": b"\x1f\x8b\x00{}"}}
+    assert vcr_without_tokens()["before_record_response"](broken) == broken
+
+
+def test_betamax_records_below_the_adapter(tmp_path: Path) -> None:
+    with ExampleCom() as server, requests.Session() as session:
+        recorder = betamax.Betamax(session, cassette_library_dir=str(tmp_path))
+        with recorder.use_cassette("reports", serialize_with=betamax_without_tokens()):
+            mount(session, make_tokens(server.url, f"{server.url}/oauth/token"))
+            recorded = session.get(f"{server.url}/reports")
+        assert (recorded.status_code, len(recorded.history)) == (200, 1)
+        url = server.url
+    assert [secret for secret in SECRETS if secret in cassette_in(tmp_path)] == []
+    with requests.Session() as session:
+        recorder = betamax.Betamax(session, cassette_library_dir=str(tmp_path))
+        with recorder.use_cassette("reports", serialize_with=betamax_without_tokens()):
+            tokens = FakeTokenSource(origins=[url])
+            mount(session, tokens)
+            assert session.get(f"{url}/reports").json() == recorded.json()
+    assert tokens.refreshes == 1
