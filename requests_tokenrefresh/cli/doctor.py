@@ -22,13 +22,14 @@ from .._expiry import http_date
 from .._netrc import found_in_netrc
 from .._origins import Origins, is_read_by_a_proxy, require_secure
 from .._token import Token
+from ..interactive._invitation import duration
 from ..refreshers._cause import innermost
 from ..refreshers._client import NoAuth
 from ..refreshers._quote import name_of, passwords_in, secrets_in
 from ..stores import FileTokenStore
 from .doctor_report import Report
 from .exits import UNSUCCESSFUL, usage_errors
-from .stored_login import duration, facts_of, pause_in, resting, store_option, when_expires
+from .stored_login import facts_of, pause_in, resting, store_option, when_expires
 
 _NEEDED = ("requests", "urllib3", "oauthlib", "filelock", "click")
 _MAY_MATTER = (  # what is not there is not told
