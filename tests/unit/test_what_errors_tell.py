@@ -272,6 +272,20 @@ def test_an_attach_that_fails_tells_no_token(server: HTTPServer, attach: Any) ->
     assert SECRET not in all_of(caught.value)
 
 
+@pytest.mark.parametrize("attach", sorted(ATTACHES.keys() - TELLING.keys()))
+def test_what_cannot_be_sent_has_failed_for_the_request_as_it_was(
+    server: HTTPServer, attach: str
+) -> None:
+    source = TokenSource(lambda _: SECRET, origins=[server.url], token=SECRET)
+    session = requests.Session()
+    session.mount(server.url, TokenRefreshAdapter(source, attach=ATTACHES[attach]))
+    with pytest.raises(requests.RequestException) as caught:
+        session.get(f"{server.url}/orders")
+    assert caught.value.request is not None
+    assert caught.value.request.url == f"{server.url}/orders"
+    assert caught.value.request.headers.keys() == requests.Session().headers.keys()
+
+
 def test_an_attach_that_fails_otherwise_fails_as_it_is(server: HTTPServer) -> None:
     error = KeyError("tenant")
     source = TokenSource(lambda _: SECRET, origins=[server.url], token=SECRET)
