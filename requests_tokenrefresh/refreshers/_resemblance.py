@@ -21,7 +21,7 @@ SHORTEST = 4  # characters; less is no secret (the 1 in ?version=1)
 _RUN = 8  # characters in a row that are as good as all of the secret
 _PIECE = 4  # likewise, of which it takes several
 _FEWEST, _MOST = 4, 15  # pieces that it takes, of a short secret and of a long one
-_SHARE = 6  # characters of the secret for which it takes one more
+_SHARE = 6  # of the secret's pieces, for which it takes one more
 _DEEPEST = 3  # readings of readings
 
 _HEX = "[0-9A-Fa-f]"
@@ -76,7 +76,7 @@ def _are_alike(text: _Trace, secret: _Trace) -> bool:
     if len(secret.letters) <= _RUN:
         return secret.letters in text.letters
     common = text.pieces & secret.pieces
-    if len(common) >= min(_MOST, max(_FEWEST, len(secret.letters) // _SHARE)):
+    if len(common) >= min(_MOST, max(_FEWEST, len(secret.pieces) // _SHARE)):
         return True
     return bool(common) and any(run in text.letters for run in _in_a_row(_RUN, secret.letters))
 

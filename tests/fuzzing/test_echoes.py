@@ -75,6 +75,13 @@ def test_nor_is_one_in_pieces_in_whatever_order_and_wherever(
     assert sum(map(len, shown)) - sum(map(len, words)) < 8
 
 
+def test_a_secret_of_few_letters_has_few_pieces_and_is_known_by_fewer() -> None:
+    said = ["00000", "the grant 00000", "23456", "the grant -00001", "_0000", "the grant 000000"]
+    secrets = Secrets.of(known=["0000000000-0000123456_0000000000"])
+    assert secrets.quote(" ".join(said)) == NOT_SHOWN
+    assert set(secrets.quote_each(said).values()) == {NOT_SHOWN}
+
+
 @few(100)
 @given(st.text(max_size=400), st.lists(SECRETS, max_size=3))
 @example("\\U7fffffff \\u{110000} \ud800 &#x110000; %ff =ff 0xff", ["a1b2c3d4e5f6"])
