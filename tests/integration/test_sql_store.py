@@ -27,7 +27,7 @@ from requests_tokenrefresh import (
     Token,
     TokenStoreError,
 )
-from tests.support.server_process import reserve_port
+from tests.support.ports import reserve_port
 from tests.support.sql_logins import LOGINS, change_row, connected, once, statements, stored
 from tests.support.threads import run_together
 from tests.support.tracebacks import shown_by_tools

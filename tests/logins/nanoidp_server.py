@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.logins.ports import free_port, wait_for
+from tests.logins.waiting import wait_for
+from tests.support.ports import free_port
 
 USER, PASSWORD = "testuser", "test123"
 CLIENT = {"client_id": "demo-client", "client_secret": "demo-secret"}

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.logins.ports import free_port, wait_for
+from tests.logins.waiting import wait_for
+from tests.support.ports import free_port
 
 USER, PASSWORD = "alice", "password-of-alice"
 CLIENT = {"client_id": "desktop"}

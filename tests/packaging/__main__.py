@@ -24,6 +24,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 _PORT = "8401"  # of the README
 _PATIENCE = 60.0  # seconds for a server to come up
@@ -136,12 +138,6 @@ def readme_commands(port: int) -> list[tuple[str, str]]:
     does = [line.split()[1] for line, _ in commands]
     refuse_if(does != ["install", "serve", "login", "get"], f"the README begins with {does}")
     return commands
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @contextmanager

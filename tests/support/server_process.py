@@ -6,7 +6,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import pytest
+
+from tests.support.ports import reserve_port
 
 S = TypeVar("S", bound="ServerProcess")
 
@@ -214,22 +215,6 @@ class ServerProcess:
             return self._is_ready()
         except OSError:
             return False
-
-
-def reserve_port() -> tuple[int, socket.socket]:
-    """Return a free port of 127.0.0.1, and what to close when the port is not used any more.
-
-    On Linux a bound socket keeps the port from everybody else, also while the server is away;
-    whoever connects then is refused. The server can listen there none the less, as neither of the
-    two minds (SO_REUSEADDR). Elsewhere that would not do, and the port is only likely to be free.
-    """
-    reservation = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    reservation.bind(("127.0.0.1", 0))
-    port = reservation.getsockname()[1]
-    if sys.platform != "linux":
-        reservation.close()
-    return port, reservation
 
 
 def find_wheel(package: str) -> Path | None:

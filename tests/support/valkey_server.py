@@ -9,7 +9,8 @@ from typing import Any
 
 import valkey
 
-from tests.support.server_process import ServerProcess, find_wheel, reserve_port, unavailable
+from tests.support.ports import reserve_port
+from tests.support.server_process import ServerProcess, find_wheel, unavailable
 
 
 class _Valkey(ServerProcess):

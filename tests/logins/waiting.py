@@ -1,20 +1,13 @@
-"""Ports for servers in other processes."""
+"""Waiting for servers in other processes."""
 
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 
 import requests
 
 _PATIENCE = 60.0  # seconds
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 def wait_for(url: str) -> None:
