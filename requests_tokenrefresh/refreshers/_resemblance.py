@@ -21,7 +21,7 @@ SHORTEST = 4  # characters; less is no secret (the 1 in ?version=1)
 _RUN = 8  # characters in a row that are as good as all of the secret
 _PIECE = 4  # likewise, of which it takes several
 _FEWEST, _MOST = 4, 15  # pieces that it takes, of a short secret and of a long one
-_SHARE = 6  # of the secret's pieces, for which it takes one more
+_SHARE = 6  # pieces that a secret has, for which it takes one more
 _DEEPEST = 3  # readings of readings
 
 _HEX = "[0-9A-Fa-f]"
