@@ -11,6 +11,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
@@ -19,7 +20,7 @@ from urllib3.util import Url, parse_url
 
 from .._foreign import in_one_line
 from .._token import Token
-from ._resemblance import SHORTEST, gives_away, has_a_piece_of
+from ._resemblance import SHORTEST, Traces
 
 NOT_SHOWN = "not shown: it repeats a secret"
 
@@ -58,10 +59,14 @@ class Secrets:
         """Return these and those that are *known*."""
         return Secrets(self.values | Secrets.of(known=known).values)
 
+    @cached_property
+    def _traces(self) -> Traces:
+        return Traces(self.values)
+
     def repeated_in(self, text: str) -> bool:
         """Return whether *text* gives one of them away, in whatever spelling."""
         # Without what is not seen between its letters.
-        return gives_away(in_one_line(text), self.values)
+        return self._traces.are_in(in_one_line(text))
 
     def quote(self, said: str) -> str:
         """Return *said* as one short printable line, or a remark if it repeats one of them."""
@@ -75,7 +80,7 @@ class Secrets:
         lines = {text: self.quote(text) for text in said}
         if NOT_SHOWN in lines.values():
             lines = {
-                text: NOT_SHOWN if has_a_piece_of(text, self.values) else line
+                text: NOT_SHOWN if self._traces.have_a_piece_like(text) else line
                 for text, line in lines.items()
             }
         together = " ".join(line for line in lines.values() if line != NOT_SHOWN)

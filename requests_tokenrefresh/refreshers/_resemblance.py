@@ -13,7 +13,7 @@ import codecs
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
@@ -49,27 +49,31 @@ class _Trace:
         return cls(letters, _in_a_row(_PIECE, letters))
 
 
-def gives_away(text: str, secrets: Collection[str]) -> bool:
-    """Return whether so much of one of *secrets* is in *text* that nobody should read it."""
-    if not secrets:
-        return False
-    traces = [_Trace.of(letters) for secret in secrets for letters in _spelled(secret)]
-    for reading in _readings(text):
-        if any(secret in reading for secret in secrets):  # which may have no letters
+class Traces:
+    """What some secrets are known by, in whatever spelling. Immutable."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = tuple(secrets)
+        self._traces = [_Trace.of(letters) for one in self._secrets for letters in _spelled(one)]
+        self._pieces = frozenset[str]().union(*(trace.pieces for trace in self._traces))
+
+    def are_in(self, text: str) -> bool:
+        """Return whether so much of one of the secrets is in *text* that nobody should read it."""
+        return bool(self._secrets) and any(map(self._are_read_in, _readings(text)))
+
+    def have_a_piece_like(self, text: str) -> bool:
+        """Return whether *text* may be a part of one of them, too short to tell by itself."""
+        letters = _bare(text)
+        pieces = _in_a_row(min(_PIECE, len(letters)), letters) if letters else ()
+        return any(piece in trace.letters for trace in self._traces for piece in pieces)
+
+    def _are_read_in(self, reading: str) -> bool:
+        if any(secret in reading for secret in self._secrets):  # which may have no letters
             return True
         read = _Trace.of(_bare(reading))
-        if any(_are_alike(read, trace) for trace in traces):
-            return True
-    return False
-
-
-def has_a_piece_of(text: str, secrets: Iterable[str]) -> bool:
-    """Return whether *text* may be a part of one of *secrets*, too short to tell by itself."""
-    letters = _bare(text)
-    pieces = _in_a_row(min(_PIECE, len(letters)), letters) if letters else ()
-    return any(
-        piece in spelled for secret in secrets for spelled in _spelled(secret) for piece in pieces
-    )
+        if read.pieces.isdisjoint(self._pieces):  # as almost always
+            return False
+        return any(_are_alike(read, trace) for trace in self._traces)
 
 
 def _are_alike(text: _Trace, secret: _Trace) -> bool:
