@@ -81,7 +81,7 @@ def everything(error: BaseException) -> str:
     )
 
 
-@few(60)
+@few(25)
 @given(errors())
 @example(UnicodeEncodeError("latin-1", f"{SECRET}\u20ac", 16, 17, "no"))
 def test_what_is_told_has_no_secret_in_it(error: Exception) -> None:

@@ -36,7 +36,7 @@ def read(date: float | None = None, *, fresh: bool = False, **fields: Any) -> To
     return token
 
 
-@few(150)
+@few(50)
 @given(
     expires_in=ANYTHING | st.none(),
     expires_at=ANYTHING | st.none(),
@@ -60,7 +60,7 @@ def test_any_moment_is_a_finite_one_or_none(
     assert (again.expires_at, again.issued_at) == (token.expires_at, token.issued_at)
 
 
-@few(60)
+@few(25)
 @given(
     moment=st.datetimes(datetime(1971, 1, 1), timezones=ZONES),
     letter=st.sampled_from("Tt "),

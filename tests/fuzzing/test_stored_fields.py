@@ -99,7 +99,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("rows") / "logins.sqlite"
 
 
-@few(20)
+@few(10)
 @given(column=st.sampled_from(["version", "token", "pause"]), cell=CELLS, is_text=st.booleans())
 def test_any_cell_of_a_row(database: Path, column: str, cell: Any, is_text: bool) -> None:
     def open_store() -> SQLTokenStore:
@@ -130,7 +130,7 @@ def valkey() -> Iterator[ValkeyServer]:
         yield server
 
 
-@few(20)
+@few(10)
 @given(field=st.sampled_from(["version", "token", "pause", "fence"]), content=ANYTHING)
 def test_any_field_of_a_hash(valkey: ValkeyServer, field: str, content: bytes) -> None:
     key = "tokenrefresh:{a}"
@@ -167,7 +167,7 @@ class Backend(KeyringBackend):
 ENTRIES = ANYTHING.map(lambda content: content.decode("utf-8", "surrogateescape")) | WORDS
 
 
-@few(20)
+@few(10)
 @given(entry=ENTRIES, pause=ANYTHING)
 def test_any_entry_of_a_keyring(
     tmp_path_factory: pytest.TempPathFactory, entry: str, pause: bytes
@@ -185,7 +185,7 @@ def test_any_entry_of_a_keyring(
         look(lambda: store, lambda: backend.entry)
 
 
-@few(20)
+@few(10)
 @given(pause=ANYTHING)
 def test_any_pause_in_a_file(tmp_path_factory: pytest.TempPathFactory, pause: bytes) -> None:
     path = tmp_path_factory.mktemp("files") / "token.json"

@@ -96,13 +96,13 @@ def look(content: bytes, **options: Any) -> Token | None:
     return token
 
 
-@few(40)
+@few(20)
 @given(CONTENTS)
 def test_any_content_is_a_token_or_an_error_that_leaves_it(content: bytes) -> None:
     event(f"a token: {look(content) is not None}")
 
 
-@few(20)
+@few(10)
 @given(CONTENTS, st.booleans(), st.sampled_from([PATH.name, "another.json", 7, None]))
 def test_so_is_any_content_where_it_is_encrypted(
     content: bytes, encrypted: bool, name: object

@@ -90,6 +90,7 @@ def test_an_address_is_one_plain_unbroken_line_and_the_answer_can_be_pasted(serv
     assert store.load().refresh_token is not None
 
 
+@pytest.mark.long("terminals")
 def test_what_is_logged_of_a_login_begins_a_line(http_server, store):
     """And does not stand behind the time that was left."""
     agreed = threading.Event()
@@ -164,6 +165,7 @@ def test_without_a_terminal_to_type_at_another_device_is_the_way(server, store, 
     ],
     ids=["UTF-8", "ASCII", "no colour", "pipe"],
 )
+@pytest.mark.long("terminals")
 def test_a_qr_code_is_for_terminals_that_can_show_it(server, store, environ, is_tty, shown):
     """RFC 8628 section 3.3.1."""
     line = login(server, store, "--device", "--qr")
@@ -202,6 +204,7 @@ def test_ctrl_c_ends_it_with_nothing_stored_and_the_port_closed(server, store, w
     assert list(store.path.parent.iterdir()) == []
 
 
+@pytest.mark.long("terminals")
 def test_a_command_that_is_ended_leaves_the_terminal_as_it_was(server, store):
     """By `timeout`, say: what is typed afterwards is shown again."""
     with TypedCommand(*login(server, store, "--no-browser")) as command:
@@ -215,6 +218,7 @@ def test_a_command_that_is_ended_leaves_the_terminal_as_it_was(server, store):
     assert list(store.path.parent.iterdir()) == []
 
 
+@pytest.mark.long("terminals")
 def test_a_name_that_the_terminal_has_no_letters_for_is_shown_by_their_numbers(tmp_path):
     store = FileTokenStore(tmp_path / "Zoë.json")
     with TypedCommand("login", "--store", store.path, stdin="null", environ=ASCII) as command:
@@ -229,6 +233,7 @@ def test_a_name_that_the_terminal_has_no_letters_for_is_shown_by_their_numbers(t
     ("line", "said"),
     [([], "no token reply"), (["--client-id", "x", "--client-secret-file", "-"], "is closed")],
 )
+@pytest.mark.long("terminals")
 def test_what_is_to_be_read_from_a_closed_input_is_missed(store, line, said):
     where = ["--issuer", "https://auth.example.com"] if line else []
     with TypedCommand("login", "--store", store.path, *where, *line, stdin="closed") as command:

@@ -70,6 +70,7 @@ def test_a_pasted_address_logs_in(start, issuer: Issuer, end: str) -> None:
         assert len(issuer.exchanges) == 1
 
 
+@pytest.mark.long("terminals")
 def test_a_pasted_address_may_have_5000_characters_and_more(start, issuer: Issuer) -> None:
     """A terminal that edits lines would cut it at 4,095."""
     code = "c" * 9000
@@ -109,6 +110,7 @@ def test_what_is_no_answer_says_so_and_the_next_one_counts(start, pasted: str, w
         assert "secret" not in terminal.said
 
 
+@pytest.mark.long("terminals")
 def test_the_redirect_address_may_be_elsewhere(start, issuer: Issuer) -> None:
     """Then nothing is listened at, and the address is pasted."""
     with start("https://app.example.com/done") as terminal:
@@ -153,6 +155,7 @@ def test_the_address_is_one_plain_line(start) -> None:
         assert "\x1b" not in said
 
 
+@pytest.mark.long("terminals")
 def test_ctrl_d_is_no_answer_and_no_end(start, issuer: Issuer) -> None:
     from tests.support.person import ask
 

@@ -6,6 +6,7 @@ person, who agrees to everything.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import threading
@@ -39,6 +40,12 @@ _AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none", _BY_ASSERT
 
 SIGNERS_KEY = ECKey.generate_key("P-256")
 """That of the client that signs assertions."""
+
+
+@functools.cache
+def _issuers_key() -> RSAKey:
+    """Return one for all issuers: it takes longer to make than most tests."""
+    return RSAKey.generate_key(2048)
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,6 @@ class AuthlibLogins:
         self._codes: dict[str, _Code] = {}
         self._issued: list[_Issued] = []
         self._families = itertools.count()
-        self._key = RSAKey.generate_key(2048)
         self.app = Flask(__name__)
         self.app.config.update(
             TESTING=True,
@@ -320,7 +326,7 @@ def _openid(logins: AuthlibLogins) -> OpenIDCode:
             return {"sub": user}
 
         def resolve_client_private_key(self, client: Client) -> Any:
-            return logins._key
+            return _issuers_key()
 
         def get_client_claims(self, client: Client) -> dict[str, Any]:
             return {"iss": logins.url, "aud": [client.client_id]}

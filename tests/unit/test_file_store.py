@@ -244,7 +244,7 @@ almost_replies = st.fixed_dictionaries(
 contents = st.binary() | (json_values | almost_replies).map(json.dumps).map(str.encode)
 
 
-@few(30)
+@few(15)
 @given(contents)
 def test_any_content_is_a_token_or_an_error_and_stays(scratch, content):
     put(scratch, content)
@@ -265,7 +265,7 @@ tokens = st.builds(
 )
 
 
-@few(30)
+@few(15)
 @given(tokens)
 def test_any_token_comes_back_as_it_was(scratch, token):
     scratch.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ EVERYTHING = "".join(map(chr, range(sys.maxunicode + 1)))
 _log = logging.getLogger("requests_tokenrefresh")
 
 
+@pytest.mark.long("attacks")
 def test_no_character_of_all_that_there_are_comes_through_unless_it_is_seen() -> None:
     assert harmful(printable(EVERYTHING)) == set()
     assert harmful(in_one_line(EVERYTHING)) == set()

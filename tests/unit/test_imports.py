@@ -11,6 +11,7 @@ import pytest
 
 import requests_tokenrefresh
 from requests_tokenrefresh import FileTokenStore, RefreshTokenGrant
+from tests.support.length import long
 
 # What takes long to import, and what a program may not have at all.
 NEEDED = {"filelock", "oauthlib"}
@@ -66,12 +67,15 @@ def test_an_import_brings_nothing_that_is_not_used() -> None:
 @pytest.mark.parametrize(
     ("name", "needs"),
     [
-        ("AuthorizationCodeGrant", "oauthlib"),
-        ("ClientCredentialsGrant", "oauthlib"),
-        ("DeviceCodeGrant", "oauthlib"),
         ("RefreshTokenGrant", "oauthlib"),
         ("FileTokenStore", "filelock"),
-        ("KeyringTokenStore", "filelock"),
+        *long(
+            "process-life",
+            ("AuthorizationCodeGrant", "oauthlib"),
+            ("ClientCredentialsGrant", "oauthlib"),
+            ("DeviceCodeGrant", "oauthlib"),
+            ("KeyringTokenStore", "filelock"),
+        ),
     ],
 )
 def test_a_class_has_what_it_needs_before_an_object_is_made(name: str, needs: str) -> None:

@@ -250,7 +250,7 @@ def test_an_answer_need_not_say_when_to_try_again(endpoint):
     assert failure().retry_after is None
 
 
-@few(40)
+@few(20)
 @given(header=st.text(st.characters(min_codepoint=32, max_codepoint=126)) | st.dates().map(str))
 def test_no_retry_after_is_an_error(header):
     with responses.RequestsMock() as mock:
@@ -634,7 +634,7 @@ REFRESHERS = {
 
 
 @pytest.mark.parametrize("refresher", REFRESHERS.values(), ids=REFRESHERS)
-@few(25)
+@few(12)
 @given(status=st.sampled_from([200, 204, 302, 400, 401, 429, 500]), body=bodies)
 def test_anything_ends_in_a_token_or_in_one_of_two_errors(refresher, status, body):
     with responses.RequestsMock() as mock:

@@ -710,7 +710,7 @@ SENT = {
 
 
 @pytest.mark.parametrize("refresher", REFRESHERS)
-@few(30)
+@few(15)
 @given(body=bodies, status=st.sampled_from([200, 400, 401, 403, 429, 500]))
 def test_nothing_that_was_sent_is_quoted(refresher: str, body: Any, status: int) -> None:
     error: Any = outcome(REFRESHERS[refresher], (status, JSON, body))

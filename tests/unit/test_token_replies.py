@@ -359,7 +359,7 @@ names = st.sampled_from(
 
 
 @pytest.mark.parametrize("refresher", REFRESHERS)
-@few(30)
+@few(15)
 @given(beside=st.dictionaries(names, anything))
 def test_no_reply_with_an_access_token_is_refused_or_loses_its_refresh_token(
     refresher: str, beside: dict[str, Any]
