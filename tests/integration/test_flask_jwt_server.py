@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
-from requests_tokenrefresh import JSONRefresh, LoginRequiredError, Token, TokenSource
-from tests.support.drives import EACH, ROUNDS, THREADS, Renewals, drive_rounds, drive_until
+from requests_tokenrefresh import JSONRefresh, LoginRequiredError, TokenSource
+from tests.support.drives import THREADS, drive_rounds
 from tests.support.flask_jwt_app import FlaskJWTServer
+from tests.support.rotating_site import RotatingSite
 from tests.support.servers import HTTPServer
 from tests.support.threads import run_together
 from tests.support.wsgi import answers_of
 
 
-@dataclass(frozen=True)
-class Site:
-    """The running server, and what its clients need."""
-
-    authorization: FlaskJWTServer
-    http: HTTPServer
-
-    @property
-    def data(self) -> str:
-        return f"{self.http.url}/data"
-
-    def log_in(self) -> Token:
-        asked_at = time.time()  # the lifetime begins later, as with a refresh
-        return Token.from_mapping(self.authorization.log_in(), received_at=asked_at)
+class Site(RotatingSite):
+    token_path = "/refresh"
 
     def refresher(self) -> JSONRefresh:
         return JSONRefresh(
@@ -38,9 +25,6 @@ class Site:
             access_token_field="access_token",
             refresh_token_field="refresh_token",
         )
-
-    def refresh_requests(self) -> int:
-        return sum(request.path == "/refresh" for request in self.http.requests)
 
 
 @pytest.fixture
@@ -53,37 +37,14 @@ def serve(http_server: Callable[..., HTTPServer]) -> Callable[..., Site]:
 
 
 def test_each_forced_expiry_costs_32_threads_one_refresh(serve: Callable[..., Site]) -> None:
-    site = serve()
-    refreshes: list[int] = []  # until the beginning of each round
-
-    def expire() -> None:
-        refreshes.append(site.refresh_requests())
-        site.authorization.expire_access_tokens()
-
-    source = TokenSource(
-        site.refresher(),
-        origins=[site.http.url],
-        token=site.log_in(),
-        min_refresh_interval=0,  # a round is shorter than the default
-    )
-    endings = drive_rounds(source, site.data, ROUNDS, before=expire)
-    assert endings == {200: ROUNDS * EACH * THREADS}
-    assert [*refreshes, site.refresh_requests()] == [*range(ROUNDS + 1)]
+    serve().each_expiry_costs_one_refresh()
 
 
 @pytest.mark.long("servers")
 def test_32_threads_outlive_tokens_of_three_seconds(serve: Callable[..., Site]) -> None:
-    """Or of hardly more than two: `exp` is in whole seconds, cut off."""
-    site = serve(lifetime=3)
-    first = site.log_in()
-    renewals = Renewals(site.refresher(), first)
-    source = TokenSource(renewals, origins=[site.http.url], token=first)
-    endings = drive_until(source, site.data, lambda: len(renewals.tokens) > 2, seconds=20)
-    assert set(endings) == {200}
-    assert site.refresh_requests() == len(renewals.asked_at) >= 2
-    # None was spent on a token that had not come to its end: to its last fifth, see `early`, or to
-    # a 401 in its last second, of which a JWT does not tell the parts.
-    assert max(renewals.rests_of_life()) <= 1 / 3
+    """Or of hardly more than two: `exp` is in whole seconds, cut off. Or until a 401 in the last
+    second, of which a JWT does not tell the parts."""
+    serve(lifetime=3).tokens_are_outlived(by_the_end_of=1 / 3)
 
 
 def test_one_refresh_token_used_by_two_ends_the_login_for_all(serve: Callable[..., Site]) -> None:
@@ -96,8 +57,8 @@ def test_one_refresh_token_used_by_two_ends_the_login_for_all(serve: Callable[..
     with pytest.raises(LoginRequiredError, match="Token has been revoked"):
         refresher(renewed)
 
-    asked = site.refresh_requests()
+    asked = site.token_requests()
     source = TokenSource(refresher, origins=[site.http.url], token=token)
     endings = drive_rounds(source, site.data, 1, each=2, before=lambda: None)
     assert endings == {"LoginRequiredError": 2 * THREADS}
-    assert site.refresh_requests() == asked + 1
+    assert site.token_requests() == asked + 1
