@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any, NamedTuple, Protocol
 
 import pytest
@@ -26,10 +27,11 @@ from requests_tokenrefresh import (
     TokenStore,
     TokenStoreError,
 )
-from tests.support.disks import KINDS, Disk, disk, disk_at
+from tests.support.disks import KINDS, Disk, disk, disk_at, disk_for_servers
 from tests.support.length import at_length
-from tests.support.logins import START, Clock
+from tests.support.logins import START, Clock, make_source
 from tests.support.page_site import PageSite, Program
+from tests.support.postgres_server import PostgresServer
 from tests.support.threads import run_together
 from tests.support.valkey_server import ValkeyServer
 
@@ -44,6 +46,31 @@ def begin_on(pages: PageSite, disk: Disk) -> Program:
 
 
 # -- Full, or read-only, at the moment of the refresh --------------------------------------------
+
+
+@pytest.mark.long("stores")
+@pytest.mark.skipif("real disk" not in KINDS, reason="only root can mount a disk for PostgreSQL")
+def test_what_a_full_database_does_not_take_is_in_use_and_saved_as_soon_as_it_does(
+    shared_postgres: PostgresServer,
+) -> None:
+    """A server finds room only by taking it, so that it cannot be asked before."""
+    asked: list[Token | None] = []
+
+    def refresh(token: Token | None) -> dict[str, Any]:
+        asked.append(token)
+        return {"access_token": token_urlsafe(2000), "refresh_token": token_urlsafe(20)}
+
+    with disk_for_servers() as disk, shared_postgres.on(disk) as url:
+        store = SQLTokenStore(url, name="reports")
+        source = make_source(refresh, store=store, min_refresh_interval=0)
+        disk.fill()
+        while store.load() == source.token():
+            source.refresh(source.token())
+        source.refresh(source.token())
+        disk.make_room()
+        source.refresh(source.token())
+        assert store.load() == source.token()
+        assert len(set(asked)) == len(asked)
 
 
 @pytest.mark.parametrize("threads", [1, 8])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -54,6 +55,10 @@ class RealDisk:
         self.folder = folder
         self._mounted: list[Path] = []
         self._mount(folder, "-t", "tmpfs", "-o", f"size={_SIZE},mode=0700", "tmpfs")
+
+    def give_to(self, user: str) -> None:
+        """Let the server write there that runs as *user*."""
+        shutil.chown(self.folder, user)
 
     def fill(self) -> None:
         with (self.folder / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
@@ -168,6 +173,20 @@ def disk_at(folder: Path, kind: str, patches: pytest.MonkeyPatch) -> Iterator[Di
     finally:
         patches.undo()
         disk.close()
+
+
+@contextmanager
+def disk_for_servers() -> Iterator[RealDisk]:
+    """A real disk that a server finds which runs as another user."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as way:  # root's own $TMPDIR may be closed to it
+        Path(way).chmod(0o711)
+        folder = Path(way, "disk")
+        folder.mkdir()
+        disk = RealDisk(folder)
+        try:
+            yield disk
+        finally:
+            disk.close()
 
 
 @pytest.fixture(params=KINDS)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 
+from tests.support.disks import RealDisk
 from tests.support.server_process import ServerProcess, find_wheel, unavailable
 
 _OTHERS = " FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
@@ -68,6 +70,17 @@ class PostgresServer(ServerProcess):
             connection.execute("SELECT pg_terminate_backend(pid, 5000)" + _OTHERS)
             connection.execute("DROP SCHEMA public CASCADE")
             connection.execute("CREATE SCHEMA public")
+
+    @contextmanager
+    def on(self, disk: RealDisk) -> Iterator[str]:
+        """Give the URL of the database as one whose tables are made on *disk*."""
+        disk.give_to("nobody")
+        with self._connect() as connection:
+            connection.execute(f"CREATE TABLESPACE elsewhere LOCATION '{disk.folder}'")
+        yield f"{self.url}?options=-cdefault_tablespace%3Delsewhere"
+        self.clear()
+        with self._connect() as connection:
+            connection.execute("DROP TABLESPACE elsewhere")
 
     @property
     def _data(self) -> Path:
