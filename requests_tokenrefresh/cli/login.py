@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,17 +22,12 @@ from .qr_code import qr_code
 from .stored_login import LOCK_TIMEOUT, store_option, subject_of
 from .token_reply import read_token_reply
 
-# Options, and what the endpoint is called in the issuer's metadata (RFC 8414 section 2).
-_ENDPOINTS = {
-    "token_url": "token_endpoint",
-    "authorization_url": "authorization_endpoint",
-    "device_url": "device_authorization_endpoint",
-    "revocation_url": "revocation_endpoint",
-}
-# Those that are arguments of `log_in` by the same name.
+# Options that are arguments of `log_in` by the same name.
 _ARGUMENTS = (
     "scope",
     "audience",
+    "authorization_url",
+    "revocation_url",
     "redirect_uri",
     "browser",
     "timeout",
@@ -151,18 +145,14 @@ def _tell(store: FileTokenStore, token: Token | None, when: str) -> None:
 
 def _server(given: Mapping[str, Any]) -> str | AuthorizationServer:
     """Return the issuer, or what is known of it by other options."""
-    endpoints = {_ENDPOINTS[name]: given[name] for name in _ENDPOINTS if name in given}
     if "token_url" in given:
-        return AuthorizationServer(issuer=given.get("issuer"), **endpoints)
+        return AuthorizationServer(issuer=given.get("issuer"), token_endpoint=given["token_url"])
     if "issuer" not in given:
         raise click.UsageError(
             "who logs people in? Pass --issuer; or --token-url, and --authorization-url or "
             "--device-url, of an issuer that cannot be discovered"
         )
-    issuer: str = given["issuer"]
-    if not endpoints:
-        return issuer
-    return dataclasses.replace(AuthorizationServer.discover(issuer), **endpoints)
+    return str(given["issuer"])
 
 
 def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,6 +166,7 @@ def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:
         "resource": list(given.get("resource", ())) or None,
         "params": _params(given.get("params", ())),
         "how": _how(given),
+        "device_authorization_url": given.get("device_url"),
         "keep_client_secret": "keep_client_secret" in given,
         "client_secret_file": _remembered(given.get("client_secret_file")),
         **arguments,

@@ -21,21 +21,19 @@ from .._origins import Origins
 from .._source import TokenSource
 from .._token import Token
 from ..refreshers._authorization_server import AuthorizationServer
-from ..refreshers._discovery import check_issuer
 from ..stores import ChecksSaving, TokenStore, open_store
 from ._asked import Asked
 from ._browser import Browser
 from ._by_code import Say, log_in_by_code
 from ._by_device import log_in_by_device
+from ._issuer import OF_DISCOVERY, Issuer
 from ._loopback import loopback_of
 from ._paste import terminal
 from ._person import Person
 from ._remembered import (
-    OF_DISCOVERY,
     RememberedGrant,
     are_one_client,
     as_trusted,
-    discovered,
     is_at,
     is_private,
     read_secret,
@@ -60,6 +58,9 @@ def log_in(
     resource: str | Sequence[str] | None = None,
     audience: str | None = None,
     params: Mapping[str, str | Sequence[str]] | None = None,
+    authorization_url: str | None = None,
+    device_authorization_url: str | None = None,
+    revocation_url: str | None = None,
     redirect_uri: str = "http://127.0.0.1/callback",
     browser: Browser = None,
     timeout: float = 300.0,
@@ -93,6 +94,8 @@ def log_in(
             the server lists it, "" for nothing.
         resource, audience: Which APIs the token is for, as in `AuthorizationCodeGrant`.
         params: Further parameters of the authorization request.
+        authorization_url, device_authorization_url, revocation_url: Endpoints that outrank those
+            which the issuer says.
         redirect_uri: Where the browser comes back to, as it is registered. Of the loopback and
             without a port, it gets any that is free (RFC 8252 section 7.3).
         browser: A command or a name as in ``$BROWSER``, or a function that takes the address.
@@ -128,17 +131,21 @@ def log_in(
     insecure = of_source.get("insecure_origins", ())
     places = () if origins is None else Origins(origins, insecure).origins
     asked = Asked(client_id, scope, resource, audience, params, redirect_uri, client)
-    if not isinstance(issuer, AuthorizationServer):
-        check_issuer(issuer)
-    name = issuer if isinstance(issuer, str) else issuer.issuer or issuer.token_endpoint
-    asked.check(name)
+    endpoints = {
+        "authorization_endpoint": authorization_url,
+        "device_authorization_endpoint": device_authorization_url,
+        "revocation_endpoint": revocation_url,
+    }
+    where = Issuer(issuer, {name: url for name, url in endpoints.items() if url is not None})
+    where.check()
+    asked.check(where.name)
 
-    found = _standing(place, name, client_id)
+    found = _standing(place, where.name, client_id)
     if found is not None and not again:
         source = source_of(found, place, places or None, further)
         if _is_usable(source, place):
             return source
-    server = issuer if isinstance(issuer, AuthorizationServer) else discovered(issuer, client)
+    server = where.server(client)
     asked = asked.at(server)
     if isinstance(place, ChecksSaving):
         place.ensure_can_save()  # a token that is received must not be lost

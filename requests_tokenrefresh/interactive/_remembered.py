@@ -17,6 +17,7 @@ from .._token import Token
 from ..refreshers import AuthorizationServer, RefreshTokenGrant
 from ..refreshers._client import AuthMethod
 from ..stores import FileTokenStore, TokenStore, open_store
+from ._issuer import discovered
 
 # What of further arguments is the source's; all others are the grant's.
 _OF_THE_SOURCE = frozenset(inspect.signature(TokenSource).parameters) - {
@@ -27,9 +28,6 @@ _OF_THE_SOURCE = frozenset(inspect.signature(TokenSource).parameters) - {
     "login",
     "clock",
 }
-
-
-OF_DISCOVERY = frozenset({"deadline", "verify", "proxies"})
 
 
 class RememberedGrant(RefreshTokenGrant):
@@ -125,12 +123,6 @@ def are_one_client(one: ClientRecord, other: ClientRecord) -> bool:
 def is_at(record: ClientRecord, issuer: str) -> bool:
     """Return whether *record* is of *issuer*, which may be without a slash at its end."""
     return record.server.rstrip("/") == issuer.rstrip("/")
-
-
-def discovered(issuer: str, client: Mapping[str, Any]) -> AuthorizationServer:
-    """Return what *issuer* publishes, asked as *client* would ask it: arguments of a grant."""
-    known = {name: value for name, value in client.items() if name in OF_DISCOVERY}
-    return AuthorizationServer.discover(issuer, **known)
 
 
 def source_of(

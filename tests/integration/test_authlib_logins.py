@@ -149,6 +149,14 @@ def test_who_is_to_be_asked_again_is(logins, log_in_there, person, change) -> No
     assert logins.issued() == [second.access_token]
 
 
+def test_an_endpoint_that_the_issuer_does_not_publish_is_stored_too(
+    logins, log_in_there, tmp_path
+) -> None:
+    log_in_there(revocation_url=f"{logins.url}/nothing")
+    with pytest.raises(RevocationFailedError, match="404"):
+        open_login(tmp_path / "t.json").logout(revoke=True)
+
+
 def test_a_login_of_another_issuer_does_not_count(logins, log_in_there, person, tmp_path) -> None:
     log_in_there()
     store = FileTokenStore(tmp_path / "t.json")

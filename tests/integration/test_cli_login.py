@@ -262,6 +262,14 @@ def test_an_endpoint_can_be_added_to_what_is_discovered(issuer, url, store):
     assert issuer.paths.count("/revoke") >= 1
 
 
+@pytest.mark.parametrize("option", ["--authorization-url", "--device-url", "--revocation-url"])
+def test_a_usable_login_needs_no_network_whatever_is_added(issuer, url, store, monkeypatch, option):
+    line = [option, f"{url}/authorize"]
+    assert log_in(url, store, *line).exit_code == 0
+    monkeypatch.setattr("requests.Session.send", None)
+    assert log_in(url, store, *line).stdout.startswith("Logged in already; ")
+
+
 @pytest.mark.parametrize("source", ["file", "stdin", "variable", "kept"])
 @pytest.mark.parametrize("auth", ["basic", "post"])
 def test_a_secret_is_found_again_where_it_was(
@@ -384,6 +392,7 @@ def test_a_local_logout_tells_nobody(issuer, url, store):
         (["--resource", "https://a.example/#b"], "fragment"),
         (["--origin", "https://a.example/path"], "https://a.example"),
         (["--redirect-uri", "javascript:alert(1)"], "redirect_uri"),
+        (["--revocation-url", "http://auth.example.com/revoke"], "revocation_endpoint"),
         (["--client-secret-file", "/nowhere/secret"], "/nowhere/secret"),
         (["--issuer", "http://auth.example.com"], "https"),
     ],
