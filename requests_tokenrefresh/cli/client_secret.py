@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
+from ..interactive._environment import OURS
 from ..interactive._remembered import read_secret
 
-VARIABLE = "REQUESTS_TOKENREFRESH_CLIENT_SECRET"
+VARIABLE = f"{OURS}CLIENT_SECRET"
 
 client_secret_option = click.option(
     "--client-secret-file",

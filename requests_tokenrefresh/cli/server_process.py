@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 
 import requests
 
+from ..interactive._environment import for_a_child
 from .login_records import Login
 from .server import ServerSettings
 
@@ -61,7 +62,7 @@ def server_process(settings: ServerSettings) -> Iterator[ServerProcess]:
     command = [sys.executable, "-m", f"{__package__}.server", json.dumps(asdict(settings))]
     # Closing its standard input stops it. So does the death of this process, however it dies.
     with (
-        Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process,  # noqa: S603  # nosec B603  # our own
+        Popen(command, stdin=PIPE, stdout=PIPE, text=True, env=for_a_child()) as process,  # noqa: S603  # nosec B603  # our own
         requests.Session() as session,
     ):
         session.trust_env = False  # a proxy would look for 127.0.0.1 on its own machine

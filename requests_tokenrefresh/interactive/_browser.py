@@ -6,7 +6,6 @@ process without a terminal they can do either.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -14,6 +13,8 @@ import webbrowser
 from collections.abc import Callable, Mapping
 from shutil import which
 from typing import TypeAlias
+
+from ._environment import for_a_child
 
 Browser: TypeAlias = "str | Callable[[str], object] | None"
 """A command or a name as in ``$BROWSER``, a function that takes the address, or None for the usual
@@ -87,7 +88,7 @@ def _open(address: str, browser: str | None) -> bool:
 
 
 def _run(browser: str | None, address: str, timeout: float | None = None) -> bool:
-    environ = dict(os.environ)
+    environ = for_a_child()
     if browser is None and not environ.get("BROWSER"):
         browser = which(_OF_WINDOWS)  # which `webbrowser` does not know
     if browser is not None:
