@@ -16,7 +16,7 @@ import requests
 from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError
 
-from .._client_record import record_of
+from .._client_record import ClientRecord, record_of
 from .._errors import StoreLockTimeoutError, TokenStoreError
 from .._expiry import http_date
 from .._netrc import found_in_netrc
@@ -130,9 +130,9 @@ def _tell_login(report: Report, store: FileTokenStore, token: Token) -> None:
         report.hide([record.client_secret])
     facts = facts_of(token, time.time())
     report.begin("login")
-    report.tell("issuer", _named(facts["issuer"]))
+    report.tell("issuer", _named(facts["issuer"] if record is None else record.server))
     report.tell("client", facts["client_id"])
-    report.tell("goes to", " ".join(map(str, map(_named, facts["origins"]))) or None)
+    report.tell("goes to", _where(record))
     report.tell("remembered by", "log_in" if record is not None else "nobody: a reply was stored")
     report.tell("type", token.token_type)
     report.tell("expires", when_expires(facts["expires_at"], facts["expires_in"]))
@@ -147,6 +147,14 @@ def _tell_login(report: Report, store: FileTokenStore, token: Token) -> None:
     report.tell("pause", "none" if pause is None else resting(**pause))
     if pause is not None:
         report.find("the token endpoint is in trouble, or was asked too often: see the pause")
+
+
+def _where(record: ClientRecord | None) -> str:
+    """Return where the token goes: if the login does not say it, whoever opens the login does."""
+    if record is None:
+        return "wherever the program that uses it says"
+    named = " ".join(str(_named(origin)) for origin in record.origins)
+    return named or "its issuer alone, unless whoever opens it says more"
 
 
 def _named(url: object) -> str | None:
@@ -244,7 +252,7 @@ def _tell_clock(report: Report, origin: str, session: requests.Session, *, tells
             allow_redirects=False,
         ) as answer:
             now = time.time()
-            report.tell("answers", answer.status_code)
+            report.tell("answers", f"yes ({_about(answer.status_code)})")
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         cause = innermost(error)
         said = f"{type(cause).__name__}{f': {cause}' if tells_all else ''}"
@@ -264,3 +272,9 @@ def _tell_clock(report: Report, origin: str, session: requests.Session, *, tells
             f"the clock of this machine is {duration(abs(ahead))} {which} that of {origin}: set it,"
             " or stored expiries mean something else here than elsewhere"
         )
+
+
+def _about(status: int) -> str:
+    # Servers that know nothing but GET and POST; as an answer it is as good as any.
+    no_head = status in (405, 501)
+    return f"{status}: it takes no HEAD, which does no harm" if no_head else str(status)

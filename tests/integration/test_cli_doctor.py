@@ -91,7 +91,7 @@ def test_a_healthy_login_is_told_whole_and_nothing_is_found(http_server, store):
     assert (facts["client"], facts["goes to"]) == ("reports", server.url)
     assert facts["expires"].startswith("in 1 min ")
     assert (facts["refresh token"], facts["pause"]) == ("yes", "none")
-    assert (facts["proxy"], facts["netrc"], facts["answers"]) == ("none", "no entry", "200")
+    assert (facts["proxy"], facts["netrc"], facts["answers"]) == ("none", "no entry", "yes (200)")
     [asked] = server.requests
     assert (asked.method, asked.headers["Authorization"]) == ("HEAD", None)
 
@@ -102,6 +102,33 @@ def test_the_server_of_an_address_is_looked_at_too_and_its_query_stays_here(http
     result = doctor(store, "--url", f"{server.url}/reports?key={PASSWORD}")
     assert findings(result) == []
     assert [request.path for request in server.requests] == ["/"]
+
+
+NOBODY_SAID = "its issuer alone, unless whoever opens it says more"
+
+
+@pytest.mark.parametrize(
+    ("client", "issuer", "goes_to"),
+    [
+        (None, "not known", "wherever the program that uses it says"),
+        ({"issuer": f"{NOWHERE}/tenant"}, f"{NOWHERE}/tenant", NOBODY_SAID),
+        ({"token_endpoint": f"{NOWHERE}/token"}, f"{NOWHERE}/token", NOBODY_SAID),
+    ],
+    ids=["a reply", "an issuer", "an endpoint"],
+)
+def test_where_a_login_goes_is_known_though_nobody_has_said_it(store, client, issuer, goes_to):
+    log_in(store, extra={} if client is None else {"client": {"client_id": "reports", **client}})
+    facts = told(doctor(store))
+    assert (facts["issuer"], facts["goes to"]) == (issuer, goes_to)
+
+
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_server_that_takes_no_head_answers_all_the_same(http_server, store, status):
+    """RFC 9110 sections 15.5.6 and 15.6.2."""
+    log_in(store, http_server(lambda _request: Reply(status)).url)
+    result = doctor(store)
+    said = f"yes ({status}: it takes no HEAD, which does no harm)"
+    assert (findings(result), told(result)["answers"]) == ([], said)
 
 
 def test_the_name_of_the_home_is_not_told(store, monkeypatch):
@@ -121,7 +148,7 @@ def test_a_redirect_is_not_followed(http_server, store):
     log_in(store)
     elsewhere = a_server(http_server)
     server = http_server(lambda _request: Reply(302, headers=[("Location", elsewhere.url)]))
-    assert told(doctor(store, "--url", server.url))["answers"] == "302"
+    assert told(doctor(store, "--url", server.url))["answers"] == "yes (302)"
     assert elsewhere.requests == []
 
 
@@ -152,7 +179,7 @@ def test_a_netrc_that_cannot_be_read_stops_nothing(http_server, store, tmp_path,
     (tmp_path / "netrc").write_bytes(content)
     result = doctor(store)
     assert told(result)["netrc"] in ("no entry", "cannot be read")
-    assert told(result)["answers"] == "200"
+    assert told(result)["answers"] == "yes (200)"
     assert len(findings(result)) == (1 if told(result)["netrc"] == "cannot be read" else 0)
 
 
