@@ -108,7 +108,11 @@ def _url(name: str, explanation: str) -> Callable[[Any], Any]:
     metavar="SECONDS",
     help="How long to wait for the person.  [default: 300]",
 )
-@click.option("--again", is_flag=True, help="Log in also if there is a usable login.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Log in also if there is a usable login. Its tokens stay good: `logout` first ends them.",
+)
 def login(store: FileTokenStore, **options: Any) -> None:
     """Log in, and store the login.
 

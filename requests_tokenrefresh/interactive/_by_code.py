@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
 
 from .._token import Token
 from ..refreshers import AuthorizationCodeGrant
@@ -17,8 +16,6 @@ from ._listener import Listener
 from ._loopback import loopback_of
 from ._pages import LOGGED_IN, NOT_LOGGED_IN
 from ._paste import pasting
-
-T = TypeVar("T")
 
 Say = Callable[[str], object]
 
@@ -32,8 +29,8 @@ def log_in_by_code(
     terminal: int | None,
     timeout: float,
     say: Say,
-    keep: Callable[[Token], T],
-) -> T:
+    keep: Callable[[Token], Token],
+) -> Token:
     """Return what *keep* returns, which is called with the token that the person was given.
 
     Args:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from .._token import Token
 from ..refreshers import DeviceCodeGrant
 from ..refreshers._device_answer import DeviceAttempt
 from ._invitation import Invitation
-
-T = TypeVar("T")
 
 
 def log_in_by_device(
@@ -18,8 +15,8 @@ def log_in_by_device(
     *,
     timeout: float,
     say: Callable[[str], object],
-    keep: Callable[[Token], T],
-) -> T:
+    keep: Callable[[Token], Token],
+) -> Token:
     """Return what *keep* returns, which is called with the token that the person was given.
 
     Args:

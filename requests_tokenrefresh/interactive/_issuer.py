@@ -9,7 +9,7 @@ from typing import Any
 from ..refreshers import AuthorizationServer
 from ..refreshers._discovery import check_issuer
 
-OF_DISCOVERY = frozenset({"deadline", "verify", "proxies"})
+_OF_DISCOVERY = frozenset({"deadline", "verify", "proxies"})
 
 
 @dataclass(frozen=True)
@@ -47,5 +47,5 @@ class Issuer:
 
 def discovered(issuer: str, client: Mapping[str, Any]) -> AuthorizationServer:
     """Return what *issuer* publishes, asked as *client* would ask it: arguments of a grant."""
-    known = {name: value for name, value in client.items() if name in OF_DISCOVERY}
+    known = {name: value for name, value in client.items() if name in _OF_DISCOVERY}
     return AuthorizationServer.discover(issuer, **known)

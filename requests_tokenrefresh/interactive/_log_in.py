@@ -15,7 +15,6 @@ from .._errors import (
     RefreshFailedError,
     RefreshTimeoutError,
     StoreLockTimeoutError,
-    TokenRefreshError,
 )
 from .._origins import Origins
 from .._source import TokenSource
@@ -26,14 +25,11 @@ from ._asked import Asked
 from ._browser import Browser
 from ._by_code import Say, log_in_by_code
 from ._by_device import log_in_by_device
-from ._issuer import OF_DISCOVERY, Issuer
+from ._issuer import Issuer
 from ._loopback import loopback_of
 from ._paste import terminal
 from ._person import Person
 from ._remembered import (
-    RememberedGrant,
-    are_one_client,
-    as_trusted,
     is_at,
     is_private,
     read_secret,
@@ -75,7 +71,8 @@ def log_in(
 
     A usable login of this issuer and client that is in *store* stays, and nobody is asked. Else a
     person is, by a browser that opens here, by another device, or by an address to open and one to
-    paste. What the new login replaces is revoked once that is saved, if the server can do that.
+    paste. What the new login replaces is not revoked, since there are servers that end all logins
+    of a person by that, the new one too: to end it, log out first (`TokenSource.logout`).
 
     Blocks until the person has logged in; Ctrl-C ends it, with nothing stored. Not for several
     threads at once, which would ask several times.
@@ -168,16 +165,17 @@ def log_in(
     )
     way = choose(how, chances)
 
-    def keep(token: Token) -> tuple[Token, Token | None]:
+    def keep(token: Token) -> Token:
         token = with_record(token, record)
-        return token, _save(place, token)
+        _save(place, token)
+        return token
 
     with tell if isinstance(tell, Person) else nullcontext():
         if way == "device":
             by_device = asked.by_device(server)
-            token, before = log_in_by_device(by_device, timeout=seconds, say=tell, keep=keep)
+            token = log_in_by_device(by_device, timeout=seconds, say=tell, keep=keep)
         else:
-            token, before = log_in_by_code(
+            token = log_in_by_code(
                 asked.by_code(server),
                 redirect_uri,
                 opens=way == "browser",
@@ -187,7 +185,6 @@ def log_in(
                 say=tell,
                 keep=keep,
             )
-    _revoke(before, token, place, client)
     if token.refresh_token is None:
         _log.warning("%s", _NO_REFRESH_TOKEN)
     return source
@@ -220,39 +217,10 @@ def _is_usable(source: TokenSource, place: TokenStore) -> bool:
     return True
 
 
-def _save(place: TokenStore, token: Token) -> Token | None:
-    """Save *token*, and return what it takes the place of."""
+def _save(place: TokenStore, token: Token) -> None:
     try:
-        # Not while a refresh is under way, which would leave behind what nobody revokes.
+        # Not while a refresh is under way, whose token could take the place of this one.
         with place.lock(_TURN):
-            return _replaced(place, token)
+            place.save(token)
     except StoreLockTimeoutError:
-        return _replaced(place, token)
-
-
-def _replaced(place: TokenStore, token: Token) -> Token | None:
-    before = place.load()
-    place.save(token)
-    return before
-
-
-def _revoke(
-    before: Token | None, token: Token, place: TokenStore, client: Mapping[str, Any]
-) -> None:
-    """Revoke *before*, whose place *token* has taken, as far as its server can do that."""
-    record = None if before is None else record_of(before)
-    if before is None or record is None:
-        return
-    if before.refresh_token == token.refresh_token is not None:
-        return  # a server that gives it out again: it is the new login's as well
-    known = record_of(token)
-    if known is None or not are_one_client(known, record):
-        client = {name: value for name, value in client.items() if name in OF_DISCOVERY}
-    elif record.token_endpoint is None:
-        record = known  # there was no room for its own
-    if record.revocation_endpoint is None:
-        return
-    try:
-        RememberedGrant(as_trusted(record, place), **client).revoke(before)
-    except (TokenRefreshError, ValueError) as error:
-        _log.warning("the login before has not been revoked: %s", error)
+        place.save(token)

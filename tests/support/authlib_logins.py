@@ -148,7 +148,7 @@ class AuthlibLogins:
         agrees: Whether the person does.
         refresh_tokens: Whether there are any.
         fails: The status that the token endpoint answers with; 0: all is well.
-        gives_again: The refresh token that it gives for the next code; None: a new one.
+        revokes_all: Whether whoever revokes one login ends all of them.
         spent: The codes that were exchanged.
     """
 
@@ -161,7 +161,7 @@ class AuthlibLogins:
     agrees: bool = True
     refresh_tokens: bool = True
     fails: int = 0
-    gives_again: str | None = None
+    revokes_all: bool = False
     early: int = 0
     spent: list[str] = field(default_factory=list)
     last_poll: dict[str, float] = field(default_factory=dict)
@@ -239,10 +239,7 @@ class AuthlibLogins:
         if self.fails:
             return Response(status=self.fails)
         with self._turn:
-            answer = self._server.create_token_response()
-        if self.gives_again is not None:
-            answer.set_data(json.dumps({**answer.get_json(), "refresh_token": self.gives_again}))
-        return answer
+            return self._server.create_token_response()
 
     def _begin_device(self) -> Any:
         return self._server.create_endpoint_response("device_authorization")
@@ -284,7 +281,7 @@ class AuthlibLogins:
     def revoke_family(self, issued: _Issued) -> None:
         """Revoke all tokens that descend from the same login."""
         for one in self._issued:
-            one.revoked = one.revoked or one.family == issued.family
+            one.revoked = one.revoked or self.revokes_all or one.family == issued.family
 
 
 def _code_grant(logins: AuthlibLogins) -> type:
