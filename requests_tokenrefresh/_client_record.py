@@ -53,6 +53,10 @@ class ClientRecord:
         """What the server is known by: its *issuer*, or its *token_endpoint*."""
         return self.issuer or self.token_endpoint or ""
 
+    def is_of(self, client_id: str, server: str) -> bool:
+        """Whether it is of this client at *server*, which may be without a slash at its end."""
+        return self.client_id == client_id and self.server.rstrip("/") == server.rstrip("/")
+
 
 def record_of(token: Token) -> ClientRecord | None:
     """Return what *token* came with; None if that is nothing that could be used. A field that makes

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..interactive._environment import OURS
-from ..interactive._remembered import read_secret
+from ..interactive._secret_files import read_secret
 
 VARIABLE = f"{OURS}CLIENT_SECRET"
 

@@ -27,15 +27,10 @@ from ._by_code import Say, log_in_by_code
 from ._by_device import log_in_by_device
 from ._issuer import Issuer
 from ._loopback import loopback_of
+from ._open_login import source_of, split
 from ._paste import terminal
 from ._person import Person
-from ._remembered import (
-    is_at,
-    is_private,
-    read_secret,
-    source_of,
-    split,
-)
+from ._secret_files import is_private, read_secret
 from ._way import Chances, How, can_open_browser, choose
 
 _log = logging.getLogger("requests_tokenrefresh")
@@ -201,7 +196,7 @@ def _standing(place: TokenStore, issuer: str, client_id: str) -> ClientRecord | 
     """Return the record of the login in *place*, if it is one of this client at *issuer*."""
     token = place.load()
     record = None if token is None else record_of(token)
-    if record is None or record.client_id != client_id or not is_at(record, issuer):
+    if record is None or not record.is_of(client_id, issuer):
         return None
     return record
 

@@ -1,33 +1,17 @@
-"""A login that its own document says how to renew."""
+"""The grant that renews a login by what its own document says."""
 
 from __future__ import annotations
 
-import inspect
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, get_args
-from urllib.parse import urlsplit
 
 from .._client_record import ClientRecord, record_of
-from .._errors import LoginRequiredError, RefreshFailedError, RevocationFailedError
-from .._source import TokenSource
+from .._errors import RefreshFailedError, RevocationFailedError
 from .._token import Token
 from ..refreshers import AuthorizationServer, RefreshTokenGrant
 from ..refreshers._client import AuthMethod
-from ..stores import FileTokenStore, TokenStore, open_store
 from ._issuer import discovered
-
-# What of further arguments is the source's; all others are the grant's.
-_OF_THE_SOURCE = frozenset(inspect.signature(TokenSource).parameters) - {
-    "refresher",
-    "origins",
-    "token",
-    "store",
-    "login",
-    "clock",
-}
+from ._secret_files import read_secret
 
 
 class RememberedGrant(RefreshTokenGrant):
@@ -71,7 +55,7 @@ class RememberedGrant(RefreshTokenGrant):
     def _problem(self, token: Token) -> str:
         """Return why *token* must not be sent to this server; empty: nothing says so."""
         theirs = record_of(token)  # none: a reply without a document
-        if theirs is None or are_one_client(theirs, self._record):
+        if theirs is None or theirs.is_of(self._record.client_id, self._record.server):
             return ""
         return (
             f"the login in the store is of the client {theirs.client_id} at {theirs.server} now, "
@@ -95,126 +79,3 @@ def _usual(record: ClientRecord, client: Mapping[str, Any]) -> dict[str, Any]:
     if record.token_endpoint_auth_method in get_args(AuthMethod) and "auth" not in client:
         usual["token_endpoint_auth_method"] = record.token_endpoint_auth_method
     return usual
-
-
-def read_secret(file: str | os.PathLike[str], what: str = "the client's secret") -> str:
-    """Return *what* is all of *file* but for the end of its line.
-
-    Raises:
-        ValueError: It cannot be read.
-    """
-    try:
-        return Path(file).expanduser().read_text("utf-8").rstrip("\r\n")
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    except UnicodeDecodeError:
-        problem = "it is not UTF-8 text"
-    # Out here, because what was caught may have the secret in it.
-    raise ValueError(
-        f"{what} cannot be read from {os.fspath(file)} ({problem}): put it there, as text"
-    )
-
-
-def are_one_client(one: ClientRecord, other: ClientRecord) -> bool:
-    """Return whether both are of the same client, at the same issuer."""
-    return one.client_id == other.client_id and is_at(one, other.server)
-
-
-def is_at(record: ClientRecord, issuer: str) -> bool:
-    """Return whether *record* is of *issuer*, which may be without a slash at its end."""
-    return record.server.rstrip("/") == issuer.rstrip("/")
-
-
-def source_of(
-    record: ClientRecord,
-    store: TokenStore,
-    origins: Iterable[str] | None,
-    further: Mapping[str, Any],
-) -> TokenSource:
-    """Return the source of the login in *store*, of which *record* is."""
-    of_source, of_grant = split(further)
-    if origins is None:
-        origins = record.origins or [_issuer_of(record)]
-    return TokenSource(
-        RememberedGrant(as_trusted(record, store), **of_grant),
-        origins=origins,
-        store=store,
-        **of_source,
-    )
-
-
-def as_trusted(record: ClientRecord, store: TokenStore) -> ClientRecord:
-    """Return *record*, without what may not be believed of one that was in *store*.
-
-    A file can name a file: both are of this machine, and of whoever reads them. Who can write a
-    store that is shared could name any file of ours as the secret, and an endpoint to send it to.
-    """
-    return (
-        record
-        if is_private(store)
-        else replace(record, client_secret_file=None, private_key_file=None)
-    )
-
-
-def is_private(store: TokenStore) -> bool:
-    """Return whether *store* is on this machine, and this user's alone."""
-    return isinstance(store, FileTokenStore) and store.private
-
-
-def _issuer_of(record: ClientRecord) -> str:
-    """Return the origin of the token endpoint, which has the tokens already."""
-    scheme, host, *_ = urlsplit(record.token_endpoint or record.server)
-    return f"{scheme}://{host}"
-
-
-def split(further: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what of *further* arguments is the source's, and what is the grant's."""
-    of_source = {name: value for name, value in further.items() if name in _OF_THE_SOURCE}
-    return of_source, {name: value for name, value in further.items() if name not in of_source}
-
-
-def open_login(
-    store: TokenStore | str | os.PathLike[str],
-    *,
-    origins: Iterable[str] | None = None,
-    **further: Any,
-) -> TokenSource:
-    """Return the source of a login that `log_in`, or the command ``login``, has stored.
-
-    The store says where it is from and how it is renewed. What it does not hold has to be passed:
-    the secret, or the key, of a confidential client. Nothing is sent, but where the keyring of
-    Windows had room for nothing but the issuer: then that is asked for its endpoints
-    (`AuthorizationServer`).
-
-    Args:
-        store: A `TokenStore`, or the path of a file.
-        origins: Where the token may go; None for the origins that it was stored with, or if there
-            are none, nowhere but to the issuer.
-        **further: More arguments of `RefreshTokenGrant` (``client_secret``, ``verify``, …) and of
-            `TokenSource` (``when_logged_out``, …).
-
-    Raises:
-        LoginRequiredError: Nobody has logged in.
-        RefreshFailedError, LoginFailedError: The issuer, if it has to be asked, does not tell.
-        ValueError: What is stored does not say where it is from, or an argument makes no sense.
-        TokenStoreError: The store cannot be read.
-    """
-    place = open_store(store)
-    token = place.load()
-    if token is None:
-        raise LoginRequiredError(
-            f"nobody has logged in: there is no login in {_shown(store)}; log in by log_in(), or "
-            "by the command requests-tokenrefresh login",
-            reason="no_token",
-        )
-    record = record_of(token)
-    if record is None:
-        raise ValueError(
-            f"the login in {_shown(store)} does not say where it is from: it was not stored by "
-            "log_in(); pass TokenSource a RefreshTokenGrant, and this store"
-        )
-    return source_of(record, place, origins, further)
-
-
-def _shown(store: object) -> str:
-    return os.fspath(store) if isinstance(store, str | os.PathLike) else repr(store)
