@@ -80,38 +80,40 @@ def identify(
     """
     check_string("client_id", client_id)
     check_string("client_secret", client_secret)
-    if method not in get_args(AuthMethod):
-        raise ValueError(
-            f"token_endpoint_auth_method is one of {', '.join(get_args(AuthMethod))}, "
-            f"got {method!r}; for any other pass auth="
-        )
+    _check_method(method)
     public = {} if client_id is None else {"client_id": client_id}
     if by_assertion.is_given or method in ("private_key_jwt", "client_secret_jwt"):
-        if auth is not None or (client_secret is None) == (method == "client_secret_jwt"):
-            raise ValueError(
-                f"token_endpoint_auth_method={method!r} takes "
-                + ("client_secret" if method == "client_secret_jwt" else "private_key")
-                + ", and nothing else that authenticates the client"
-            )
-        return _assertion(client_id, client_secret, method, by_assertion), public
+        _check_alone(client_secret, auth, method)
+        return _signed(client_id, client_secret, method, by_assertion), public
     if auth is not None:
         if client_secret is not None:
             raise ValueError("client_secret and auth both authenticate the client: pass one")
         return check_auth(auth), public
     if client_secret is None:
         return NoAuth(), public
-    if client_id is None:
-        raise ValueError("client_secret without client_id: pass both")
-    if method == "none":
-        raise ValueError("client_secret authenticates the client, and 'none' does not: pass one")
-    if method == "client_secret_post":
-        return NoAuth(), {"client_id": client_id, "client_secret": client_secret}
-    # Section 2.3.1 form-encodes both before Basic does, so that an id may contain a colon. A space
-    # as %20, and not as +, because some servers undo only the former.
-    return HTTPBasicAuth(quote(client_id, safe=""), quote(client_secret, safe="")), {}
+    return _by_secret(client_id, client_secret, method)
 
 
-def _assertion(
+def _check_method(method: AuthMethod) -> None:
+    if method not in get_args(AuthMethod):
+        raise ValueError(
+            f"token_endpoint_auth_method is one of {', '.join(get_args(AuthMethod))}, "
+            f"got {method!r}; for any other pass auth="
+        )
+
+
+def _check_alone(client_secret: str | None, auth: Auth | None, method: AuthMethod) -> None:
+    """Return if what signs an assertion is all that authenticates the client."""
+    by_secret = method == "client_secret_jwt"
+    if auth is not None or (client_secret is not None) != by_secret:
+        raise ValueError(
+            f"token_endpoint_auth_method={method!r} takes "
+            + ("client_secret" if by_secret else "private_key")
+            + ", and nothing else that authenticates the client"
+        )
+
+
+def _signed(
     client_id: str | None, client_secret: str | None, method: AuthMethod, asked: ByAssertion
 ) -> Auth:
     from ._client_assertion import ClientAssertion, SecretSigner, Signer  # an optional extra
@@ -121,17 +123,32 @@ def _assertion(
     if asked.client_assertion is not None:
         check_callable("client_assertion", asked.client_assertion, "a function that returns one")
         return ClientAssertion(asked.client_assertion)
-    audience = asked.assertion_audience or asked.issuer
-    if client_secret is not None:
-        return ClientAssertion(
-            SecretSigner(
-                client_id, audience, client_secret, key_id=asked.key_id, alg=asked.signing_alg
-            )
-        )
-    if asked.private_key is None:
+    key = asked.private_key if client_secret is None else client_secret
+    if key is None:
         raise ValueError(f"token_endpoint_auth_method={method!r} without private_key: pass it")
-    password, key_id, alg = asked.private_key_password, asked.key_id, asked.signing_alg
-    return ClientAssertion(Signer(client_id, audience, asked.private_key, password, key_id, alg))
+    signer = (Signer if client_secret is None else SecretSigner)(
+        client_id,
+        asked.assertion_audience or asked.issuer,
+        key,
+        password=asked.private_key_password,
+        key_id=asked.key_id,
+        alg=asked.signing_alg,
+    )
+    return ClientAssertion(signer)
+
+
+def _by_secret(
+    client_id: str | None, client_secret: str, method: AuthMethod
+) -> tuple[Auth, dict[str, str]]:
+    if client_id is None:
+        raise ValueError("client_secret without client_id: pass both")
+    if method == "none":
+        raise ValueError("client_secret authenticates the client, and 'none' does not: pass one")
+    if method == "client_secret_post":
+        return NoAuth(), {"client_id": client_id, "client_secret": client_secret}
+    # Section 2.3.1 form-encodes both before Basic does, so that an id may contain a colon. A space
+    # as %20, and not as +, because some servers undo only the former.
+    return HTTPBasicAuth(quote(client_id, safe=""), quote(client_secret, safe="")), {}
 
 
 def check_auth(auth: Auth | None) -> Auth:

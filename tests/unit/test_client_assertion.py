@@ -37,7 +37,7 @@ SERVER = AuthorizationServer(
     device_authorization_endpoint=f"{ISSUER}/device",
     revocation_endpoint=f"{ISSUER}/revoke",
 )
-SECRET = "a secret of 32 bytes, or some more"
+SECRET = "a secret of 32 bytes, or of 48 bytes, or some more"
 
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
@@ -214,11 +214,17 @@ def test_a_key_that_cannot_sign_is_told_where_it_is_passed(arguments, words):
 def test_a_secret_can_sign(endpoint):
     """OpenID Connect Core section 9."""
     made = grant(
-        private_key=None, client_secret=SECRET, token_endpoint_auth_method="client_secret_jwt"
+        private_key=None,
+        client_secret=SECRET,
+        token_endpoint_auth_method="client_secret_jwt",
+        key_id="k-1",
+        signing_alg="HS384",
     )
     made(Token("a", "r"))
     [form] = forms(endpoint)
     assert claims(form, SECRET)["iss"] == "reports"
+    header = jwt.get_unverified_header(form["client_assertion"])
+    assert (header["kid"], header["alg"]) == ("k-1", "HS384")
     assert "client_secret" not in form
 
 
