@@ -22,7 +22,7 @@ from .._expiry import http_date
 from .._netrc import found_in_netrc
 from .._origins import Origins, is_read_by_a_proxy, require_secure
 from .._token import Token
-from ..interactive._invitation import duration
+from ..interactive._duration import duration
 from ..refreshers._cause import innermost
 from ..refreshers._client import NoAuth
 from ..refreshers._quote import name_of, passwords_in, secrets_in

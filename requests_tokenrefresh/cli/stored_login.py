@@ -17,7 +17,7 @@ from .._client_record import record_of
 from .._expiry import jwt_claims
 from .._foreign import printable
 from .._token import Token
-from ..interactive._invitation import duration
+from ..interactive._duration import duration
 from ..stores import FileTokenStore
 from .exits import HOW_TO_LOG_IN, LOGIN_REQUIRED, fail
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Asked:
     def record(
         self,
         server: AuthorizationServer,
-        origins: Sequence[str],
+        origins: Iterable[str] | None,
         *,
         secret_file: str | os.PathLike[str] | None,
         key_file: str | os.PathLike[str] | None,
@@ -77,7 +77,7 @@ class Asked:
             scope=self.scope,
             resource=_as_tuple(self.resource),
             audience=self.audience,
-            origins=tuple(origins),
+            origins=tuple(origins or ()),
             client_secret_file=None if with_secret else _path(secret_file),
             private_key_file=_path(key_file),
             key_id=self.client.get("key_id"),

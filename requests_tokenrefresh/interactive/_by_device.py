@@ -7,6 +7,7 @@ from collections.abc import Callable
 from .._token import Token
 from ..refreshers import DeviceCodeGrant
 from ..refreshers._device_answer import DeviceAttempt
+from ._duration import duration
 from ._invitation import Invitation
 
 
@@ -38,12 +39,8 @@ def _invitation(attempt: DeviceAttempt, seconds: float) -> str:
     # The code is shown also where the address has it: it is compared (RFC 8628 section 3.3.1).
     lines = [
         f"On any device open {attempt.verification_uri} and enter {attempt.user_code} "
-        f"({_duration(seconds)})."
+        f"({duration(seconds)})."
     ]
     if attempt.verification_uri_complete is not None:
         lines += ["Or open this address, which has the code:", attempt.verification_uri_complete]
     return "\n".join(lines)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"

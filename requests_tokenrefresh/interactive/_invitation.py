@@ -19,15 +19,3 @@ class Invitation(str):
         invitation = super().__new__(cls, text)
         invitation.address, invitation.seconds = address, seconds
         return invitation
-
-
-def duration(seconds: float) -> str:
-    """Return *seconds* in the largest unit that fits, and the next."""
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    rest = int(seconds)
-    words: list[str] = []
-    for unit, size in units:
-        if rest >= size or words:
-            words.append(f"{rest // size} {unit}")
-            rest %= size
-    return " ".join(words[:2]) or "0 s"

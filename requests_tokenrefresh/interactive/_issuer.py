@@ -18,11 +18,14 @@ class Issuer:
 
     Attributes:
         known: Its name, or a server that was made by hand.
-        endpoints: Those that outrank what it says itself, by the names of RFC 8414 section 2.
+        authorization_endpoint, device_authorization_endpoint, revocation_endpoint: What outranks
+            the ones that it says itself; None: nothing.
     """
 
     known: str | AuthorizationServer
-    endpoints: Mapping[str, Any]
+    authorization_endpoint: str | None = None
+    device_authorization_endpoint: str | None = None
+    revocation_endpoint: str | None = None
 
     @property
     def name(self) -> str:
@@ -36,13 +39,17 @@ class Issuer:
         if not isinstance(self.known, AuthorizationServer):
             check_issuer(self.known)
         # As if its address were that of its token endpoint.
-        AuthorizationServer(token_endpoint=self.name, **self.endpoints)
+        AuthorizationServer(token_endpoint=self.name, **self._beside())
 
     def server(self, client: Mapping[str, Any]) -> AuthorizationServer:
         """Return what there is to know, discovered if need be, as *client* would ask."""
         known = self.known
         server = known if isinstance(known, AuthorizationServer) else discovered(known, client)
-        return replace(server, **self.endpoints)
+        return replace(server, **self._beside())
+
+    def _beside(self) -> dict[str, Any]:
+        endpoints = {name: url for name, url in vars(self).items() if name != "known"}
+        return {name: url for name, url in endpoints.items() if url is not None}
 
 
 def discovered(issuer: str, client: Mapping[str, Any]) -> AuthorizationServer:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
-from typing import Any
+from typing import Any, get_args
 
 from .._client_record import ClientRecord, record_of, with_record
 from .._door import check_callable, check_choice, check_seconds
@@ -19,19 +18,17 @@ from .._errors import (
 from .._origins import Origins
 from .._source import TokenSource
 from .._token import Token
-from ..refreshers._authorization_server import AuthorizationServer
+from ..refreshers import AuthorizationServer
 from ..stores import ChecksSaving, TokenStore, open_store
 from ._asked import Asked
 from ._browser import Browser
-from ._by_code import Say, log_in_by_code
-from ._by_device import log_in_by_device
+from ._by_any_way import log_in_by_any_way
+from ._by_code import Say
 from ._issuer import Issuer
-from ._loopback import loopback_of
 from ._open_login import source_of, split
-from ._paste import terminal
 from ._person import Person
-from ._secret_files import is_private, read_secret
-from ._way import Chances, How, can_open_browser, choose
+from ._secret_files import as_trusted, secrets_in
+from ._way import How
 
 _log = logging.getLogger("requests_tokenrefresh")
 
@@ -110,98 +107,64 @@ def log_in(
         TypeError, ValueError, InsecureTransportError: An argument makes no sense.
         TokenStoreError: The login cannot be kept.
     """
-    check_choice("how", how, ("auto", "browser", "device", "paste"))
+    check_choice("how", how, get_args(How))
     tell = Person() if say is None else say
     check_callable("say", tell, "a function that takes text, or None")
     seconds = check_seconds("timeout", timeout)
     place = open_store(store)
-    if client_secret_file is not None:
-        further.setdefault("client_secret", read_secret(client_secret_file))
-    if private_key_file is not None:
-        further.setdefault("private_key", read_secret(private_key_file, "the client's key"))
+    further = {**secrets_in(client_secret_file, private_key_file), **further}
     of_source, client = split(further)
-    insecure = of_source.get("insecure_origins", ())
-    places = () if origins is None else Origins(origins, insecure).origins
+    if origins is not None:
+        origins = Origins(origins, of_source.get("insecure_origins", ())).origins
     asked = Asked(client_id, scope, resource, audience, params, redirect_uri, client)
-    endpoints = {
-        "authorization_endpoint": authorization_url,
-        "device_authorization_endpoint": device_authorization_url,
-        "revocation_endpoint": revocation_url,
-    }
-    where = Issuer(issuer, {name: url for name, url in endpoints.items() if url is not None})
+    where = Issuer(issuer, authorization_url, device_authorization_url, revocation_url)
     where.check()
     asked.check(where.name)
 
-    found = _standing(place, where.name, client_id)
-    if found is not None and not again:
-        source = source_of(found, place, places or None, further)
-        if _is_usable(source, place):
-            return source
+    def source(record: ClientRecord) -> TokenSource:
+        return source_of(record, place, origins, further)
+
+    standing = None if again else _standing(place, client_id, where.name)
+    if standing is not None:
+        tokens = source(standing)
+        if _is_usable(tokens):
+            return tokens
+
     server = where.server(client)
     asked = asked.at(server)
-    if isinstance(place, ChecksSaving):
-        place.ensure_can_save()  # a token that is received must not be lost
-    record = asked.record(
+    kept = asked.record(
         server,
-        places,
-        secret_file=client_secret_file if is_private(place) else None,
-        key_file=private_key_file if is_private(place) else None,
+        origins,
+        secret_file=client_secret_file,
+        key_file=private_key_file,
         with_secret=keep_client_secret,
     )
-
-    source = source_of(record, place, places or None, further)
-    tty = terminal()
-    chances = Chances(
-        code=server.authorization_endpoint is not None,
-        device=server.device_authorization_endpoint is not None,
-        browser=lambda: can_open_browser(browser),
-        terminal=tty is not None,
-        listens=loopback_of(redirect_uri) is not None,
+    record = as_trusted(kept, place)
+    if isinstance(place, ChecksSaving):
+        place.ensure_can_save()  # a token that is received must not be lost
+    tokens = source(record)
+    token = log_in_by_any_way(
+        how,
+        asked,
+        server,
+        browser=browser,
+        timeout=seconds,
+        say=tell,
+        keep=lambda token: _keep(token, record, place),
     )
-    way = choose(how, chances)
-
-    def keep(token: Token) -> Token:
-        token = with_record(token, record)
-        _save(place, token)
-        return token
-
-    with tell if isinstance(tell, Person) else nullcontext():
-        if way == "device":
-            by_device = asked.by_device(server)
-            token = log_in_by_device(by_device, timeout=seconds, say=tell, keep=keep)
-        else:
-            token = log_in_by_code(
-                asked.by_code(server),
-                redirect_uri,
-                opens=way == "browser",
-                browser=browser,
-                terminal=tty,
-                timeout=seconds,
-                say=tell,
-                keep=keep,
-            )
     if token.refresh_token is None:
         _log.warning("%s", _NO_REFRESH_TOKEN)
-    return source
+    return tokens
 
 
-_NO_REFRESH_TOKEN = (
-    "the login came without a refresh token, and ends with its access token: ask for one, as the "
-    "server wants it, by scope='... offline_access', or by params={'access_type': 'offline', "
-    "'prompt': 'consent'}"
-)
-
-
-def _standing(place: TokenStore, issuer: str, client_id: str) -> ClientRecord | None:
+def _standing(place: TokenStore, client_id: str, issuer: str) -> ClientRecord | None:
     """Return the record of the login in *place*, if it is one of this client at *issuer*."""
     token = place.load()
     record = None if token is None else record_of(token)
-    if record is None or not record.is_of(client_id, issuer):
-        return None
-    return record
+    return record if record is not None and record.is_of(client_id, issuer) else None
 
 
-def _is_usable(source: TokenSource, place: TokenStore) -> bool:
+def _is_usable(source: TokenSource) -> bool:
     """Return whether the login of *source* is not over; that is asked if it has to be refreshed."""
     try:
         source.token()
@@ -212,10 +175,20 @@ def _is_usable(source: TokenSource, place: TokenStore) -> bool:
     return True
 
 
-def _save(place: TokenStore, token: Token) -> None:
+def _keep(token: Token, record: ClientRecord, place: TokenStore) -> Token:
+    """Save *token* with *record* in it, and return it."""
+    token = with_record(token, record)
     try:
         # Not while a refresh is under way, whose token could take the place of this one.
         with place.lock(_TURN):
             place.save(token)
     except StoreLockTimeoutError:
         place.save(token)
+    return token
+
+
+_NO_REFRESH_TOKEN = (
+    "the login came without a refresh token, and ends with its access token: ask for one, as the "
+    "server wants it, by scope='... offline_access', or by params={'access_type': 'offline', "
+    "'prompt': 'consent'}"
+)

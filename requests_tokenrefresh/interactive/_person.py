@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from ._invitation import Invitation, duration
+from ._duration import duration
+from ._invitation import Invitation
 
 
 class Person:

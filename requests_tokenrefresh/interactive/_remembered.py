@@ -11,7 +11,7 @@ from .._token import Token
 from ..refreshers import AuthorizationServer, RefreshTokenGrant
 from ..refreshers._client import AuthMethod
 from ._issuer import discovered
-from ._secret_files import read_secret
+from ._secret_files import secrets_in
 
 
 class RememberedGrant(RefreshTokenGrant):
@@ -72,10 +72,7 @@ def _usual(record: ClientRecord, client: Mapping[str, Any]) -> dict[str, Any]:
         "signing_alg": record.signing_alg,
         "assertion_audience": record.assertion_audience or record.issuer,
     }
-    if record.client_secret_file is not None and "client_secret" not in client:
-        usual["client_secret"] = read_secret(record.client_secret_file)
-    if record.private_key_file is not None and "private_key" not in client:
-        usual["private_key"] = read_secret(record.private_key_file, "the client's key")
+    usual.update(secrets_in(record.client_secret_file, record.private_key_file, beside=client))
     if record.token_endpoint_auth_method in get_args(AuthMethod) and "auth" not in client:
         usual["token_endpoint_auth_method"] = record.token_endpoint_auth_method
     return usual

@@ -277,11 +277,11 @@ def test_a_pause_that_cannot_be_read_is_found(store, monkeypatch):
 @pytest.mark.parametrize(
     ("ahead", "headers", "words"),
     [
-        (7200, [], "2 h 0 min ahead of"),
+        (7200, [], "2 h ahead of"),
         (-7200, [], "1 h 59 min behind"),  # the time that it takes comes off
         (30, [], None),
         (7200, [("Age", "7200")], None),
-        (7200, [("Age", "9" * 10_000)], "2 h 0 min ahead of"),
+        (7200, [("Age", "9" * 10_000)], "2 h ahead of"),
     ],
 )
 def test_a_clock_that_is_wrong_is_found(http_server, store, ahead, headers, words):

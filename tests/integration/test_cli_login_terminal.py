@@ -145,7 +145,7 @@ def test_without_a_terminal_to_type_at_another_device_is_the_way(server, store, 
     """RFC 8628 section 3.3."""
     line = login(server, store, "--timeout", "60")
     with TypedCommand(*line, stdin=stdin, stderr_is_tty=is_tty) as command:
-        enter(server, command.hear("(60 s)"))
+        enter(server, command.hear("(1 min)"))
         assert command.wait() == 0, command.told
     assert command.out == f"Logged in as alice; the login is in {store.path}.\n"
     assert "\x1b" not in command.told

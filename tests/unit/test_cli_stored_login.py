@@ -217,7 +217,7 @@ def test_status_shows_a_terminal_nothing_that_it_would_obey(path):
         (9.5, "in 9 s ("),
         (0.5, "in 0 s ("),
         (75.5, "in 1 min 15 s ("),
-        (3 * 3600 + 0.5, "in 3 h 0 min ("),
+        (3 * 3600 + 0.5, "in 3 h ("),
         (2 * 86400 + 5 * 3600 + 59, "in 2 d 5 h ("),
         (-61.5, "1 min 1 s ago ("),
     ],
@@ -260,7 +260,7 @@ def test_a_token_that_is_still_good_needs_no_refresh_token_yet(path):
         (-1.0, 1, None),
         (75.5, 1, "1 min 15 s: the token endpoint has failed once, and is not asked sooner"),
         (0.5, 7, "0 s: the token endpoint has failed 7 times, and is not asked sooner"),
-        (1e9, 2, "1 h 0 min: the token endpoint has failed 2 times, and is not asked sooner"),
+        (1e9, 2, "1 h: the token endpoint has failed 2 times, and is not asked sooner"),
     ],
 )
 def test_status_tells_of_a_pause_of_an_hour_at_most(path, monkeypatch, seconds, failures, words):

@@ -168,9 +168,9 @@ def test_who_is_in_the_background_does_not_read(tty, monkeypatch) -> None:
             ["On any device open https://auth.example.com/enter and enter QKBB-LQDC (5 min)."],
         ),
         (
-            {"expires_in": 90, "verification_uri_complete": "https://auth.example.com/enter?c=Q"},
+            {"expires_in": 42, "verification_uri_complete": "https://auth.example.com/enter?c=Q"},
             [
-                "On any device open https://auth.example.com/enter and enter QKBB-LQDC (90 s).",
+                "On any device open https://auth.example.com/enter and enter QKBB-LQDC (42 s).",
                 "Or open this address, which has the code:",
                 "https://auth.example.com/enter?c=Q",
             ],
