@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
 
 import click
-import requests
-from requests.utils import select_proxy
-from urllib3.exceptions import HTTPError
 
 from .._client_record import ClientRecord, record_of
 from .._errors import StoreLockTimeoutError, TokenStoreError
-from .._expiry import http_date
-from .._netrc import found_in_netrc
-from .._origins import Origins, is_read_by_a_proxy, require_secure
+from .._origins import Origins, require_secure
 from .._token import Token
-from ..interactive._duration import duration
-from ..refreshers._cause import innermost
-from ..refreshers._client import NoAuth
-from ..refreshers._quote import name_of, passwords_in, secrets_in
+from ..refreshers._quote import name_of, secrets_in
 from ..stores import FileTokenStore
 from .doctor_report import Report
+from .doctor_server import tell_server
 from .exits import UNSUCCESSFUL, usage_errors
 from .stored_login import facts_of, pause_in, resting, store_option, when_expires
 
@@ -39,11 +31,6 @@ _MAY_MATTER = (  # what is not there is not told
 _VARIABLES = ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC")
 
 _MOST_HOSTS = 8
-_TIMEOUT = 5.0  # seconds
-_APART = 60.0  # seconds between two clocks; less does no harm to a login
-
-# A proxy, without what may be a password.
-_PLAIN = re.compile(r"(?:\w+://)?((?:\w[\w.-]*|\[[0-9A-Fa-f:.]+\])(?::\d+)?)/?", re.ASCII)
 
 
 @click.command()
@@ -68,7 +55,7 @@ def doctor(store: FileTokenStore, url: str | None) -> None:
         hosts += _hosts_of(token)
     _tell_environment(report)
     for host in list(dict.fromkeys(hosts))[:_MOST_HOSTS]:
-        _tell_host(report, host)
+        tell_server(report, host)
     click.echo(report.text())
     if report.findings:
         raise click.exceptions.Exit(UNSUCCESSFUL)
@@ -194,87 +181,3 @@ def _tell_environment(report: Report) -> None:
         if value := os.environ.get(name):
             report.tell(name, value)
     report.tell("clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-
-
-def _tell_host(report: Report, origin: str) -> None:
-    with requests.Session() as session:
-        session.auth = NoAuth()  # netrc's is not for somebody who asks what time it is
-        settings = session.merge_environment_settings(f"{origin}/", {}, None, None, None)
-        proxies = {scheme: str(proxy) for scheme, proxy in settings["proxies"].items()}
-        report.hide(passwords_in(proxies))
-        report.begin(origin)
-        report.tell("proxy", _proxy_for(origin, proxies))
-        _tell_netrc(report, origin)
-        if is_read_by_a_proxy(origin, proxies):
-            report.find(
-                f"requests to {origin} go through a proxy in plain http, which could read the "
-                "token, so they are refused: name its host in NO_PROXY, or use https"
-            )
-        _tell_clock(report, origin, session, tells_all=all(map(_PLAIN.fullmatch, proxies.values())))
-
-
-def _proxy_for(origin: str, proxies: Mapping[str, str]) -> str:
-    proxy = select_proxy(f"{origin}/", dict(proxies))
-    if not proxy:
-        return "none"
-    # All that is in front of the last @ may be a password that somebody has not escaped.
-    user, _, place = proxy.rpartition("@")
-    plain = _PLAIN.fullmatch(place)
-    if plain is None:
-        return "there is one, whose address cannot be read"
-    return f"{plain[1]}, with a user name that is not shown" if user else place
-
-
-def _tell_netrc(report: Report, origin: str) -> None:
-    try:
-        has_entry = found_in_netrc(f"{origin}/") is not None
-    except ValueError:  # requests leaves out one that has mistakes, and not one that is no text
-        report.tell("netrc", "cannot be read")
-        report.find(
-            "netrc is not text in UTF-8, and stops every request that looks into it: mend it"
-        )
-        return
-    said = "an entry, which is used by sessions that this package is not mounted on"
-    report.tell("netrc", said if has_entry else "no entry")
-
-
-def _tell_clock(report: Report, origin: str, session: requests.Session, *, tells_all: bool) -> None:
-    """Ask the server what time it is, and tell whether it answers.
-
-    Args:
-        tells_all: Whether there is no password in a proxy, which an error might repeat.
-    """
-    try:
-        with session.head(
-            f"{origin}/",
-            headers={"Cache-Control": "no-cache"},
-            timeout=_TIMEOUT,
-            allow_redirects=False,
-        ) as answer:
-            now = time.time()
-            report.tell("answers", f"yes ({_about(answer.status_code)})")
-    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-        cause = innermost(error)
-        said = f"{type(cause).__name__}{f': {cause}' if tells_all else ''}"
-        report.tell("answers", "no")
-        report.find(f"{origin} does not answer: {said}")
-        return
-    date = http_date(answer.headers.get("Date"))
-    if date is None:
-        report.tell("clock", "it does not say")
-        return
-    age = answer.headers.get("Age", "")  # of an answer that a cache has kept: RFC 9111 section 5.1
-    ahead = now - date - (int(age) if re.fullmatch("[0-9]{1,9}", age) else 0)
-    which = "ahead of" if ahead > 0 else "behind"
-    report.tell("clock", f"this machine is {duration(abs(ahead))} {which} it")
-    if abs(ahead) > _APART:
-        report.find(
-            f"the clock of this machine is {duration(abs(ahead))} {which} that of {origin}: set it,"
-            " or stored expiries mean something else here than elsewhere"
-        )
-
-
-def _about(status: int) -> str:
-    # Servers that know nothing but GET and POST; as an answer it is as good as any.
-    no_head = status in (405, 501)
-    return f"{status}: it takes no HEAD, which does no harm" if no_head else str(status)
