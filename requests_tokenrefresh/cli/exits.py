@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
@@ -22,7 +21,7 @@ from .._errors import (
     TokenStoreError,
 )
 from .._foreign import printable
-from ..refreshers._discovery import BY_HAND
+from .in_options import in_options
 
 UNSUCCESSFUL, USAGE, LOGIN_REQUIRED, TRY_LATER, STORE = 1, 2, 3, 4, 5
 INTERRUPTED, READER_GONE = 130, 141  # as shells have it: 128 + SIGINT, 128 + SIGPIPE
@@ -54,18 +53,6 @@ _BY_OPTIONS = ("no_discovery", "redirect_taken")  # reasons of a failed login th
 
 
 HOW_TO_LOG_IN = "pass --issuer and --client-id to requests-tokenrefresh login"
-
-# What the library's messages tell to pass, and what that is here.
-_OPTIONS = {
-    BY_HAND: "write its endpoints down: --token-url, with --authorization-url or --device-url",
-    "params=": "--param",
-    "redirect_uri=": "--redirect-uri",
-    "resource=": "--resource",
-    "scope=": "--scope",
-    "timeout=": "--timeout",
-}
-# An argument that is named stands alone; in a URL, and in what a server says, a value is behind it.
-_NAMED = re.compile(rf"(?<![\w?&])(?:{'|'.join(map(re.escape, _OPTIONS))})(?=[\s,;.)]|\Z)")
 
 
 def fail(message: str, exit_code: int) -> NoReturn:
@@ -148,7 +135,7 @@ class CommandGroup(click.Group):
             code = _code_of(error)
             if code is None:
                 raise
-            fail(_in_options(_said(error)), code)
+            fail(in_options(_said(error)), code)
         return result
 
 
@@ -158,14 +145,9 @@ def _usage_in_options() -> Iterator[None]:
         yield
     except click.ClickException as error:
         # click repeats what was typed, or what a script has put there.
-        message = printable(_in_options(error.message))
+        message = printable(in_options(error.message))
         vars(error)["message"] = message  # final, to click's types
         raise
-
-
-def _in_options(text: str) -> str:
-    """Return *text* of the library, with options in the place of arguments."""
-    return _NAMED.sub(lambda found: _OPTIONS[found[0]], text)
 
 
 def _is_an_argument(text: str) -> bool:

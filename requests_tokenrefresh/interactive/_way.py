@@ -58,7 +58,8 @@ def choose(how: How, chances: Chances) -> How:
     if not (chances.code or chances.device):
         raise LoginFailedError(
             "nobody can log in: the server has neither an authorization endpoint nor a device "
-            "authorization endpoint, as far as is known; if it has one, write it down",
+            "authorization endpoint, as far as is known; if it has one, pass authorization_url= or "
+            "device_authorization_url=",
             reason="no_way",
         )
     raise LoginFailedError(

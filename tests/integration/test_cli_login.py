@@ -460,6 +460,12 @@ def test_an_issuer_that_publishes_nothing_can_be_written_down(server, store):
     assert "--token-url, with --authorization-url or --device-url" in result.stderr
 
 
+def test_a_server_without_a_way_to_log_in_can_be_given_one_by_an_option(store):
+    result = run("login", "--token-url", NOWHERE, "--client-id", "demo", "--store", store.path)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.endswith("; if it has one, pass --authorization-url or --device-url\n")
+
+
 def test_an_address_that_is_taken_can_be_mended_by_an_option(server, store):
     """RFC 8252 section 7.3."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
