@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import demo_commands, doctor, get, login, logout, stored_login
+from . import demo_command, doctor, get, login, logout, serve, stored_login
 from .exits import EXIT_CODES, CommandGroup
 
 
@@ -19,8 +19,8 @@ def command() -> None:
 
 
 for part in (
-    demo_commands.demo,
-    demo_commands.serve,
+    demo_command.demo,
+    serve.serve,
     login.login,
     get.get,
     stored_login.status,

@@ -72,7 +72,7 @@ def test_only_what_others_have_said_is_passed_on_without_a_word() -> None:
         "cli.exits.CommandGroup.invoke",
         "cli.exits.fail",
         "cli.exits.usage_errors",
-        "cli.get._body",
+        "cli.exchange._body",
         "cli.stored_login.store_option.with_store",
         "refreshers._grants._as_oauthlib_has_it",
     }

@@ -33,7 +33,7 @@ FILLED_IN = "…"
 
 _LEFT_OUT = (  # what has no users' login
     "testing",
-    *("cli.demo", "cli.server", "cli.authorization", "cli.code_endpoint", "cli.device_endpoint"),
+    *("cli.demo", "cli.serve", "cli.authorization", "cli.code_endpoint", "cli.device_endpoint"),
 )
 _TELLING = 19  # letters; a message with so many is known by them, whatever is filled in
 _MANY = 12  # ways to fill one message in that are told apart

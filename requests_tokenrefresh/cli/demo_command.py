@@ -1,9 +1,9 @@
-"""`demo` and `serve`: the adapter at work, and the demo's server to try things on."""
+"""`demo`: the adapter at work, and others at the same job."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -24,9 +24,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .demo import APPROACHES, DemoSettings, Run, drive
-from .exits import UNSUCCESSFUL, USAGE, fail
-from .one_client import CLIENT_ID
-from .server import DemoServer, ServerSettings
+from .exits import UNSUCCESSFUL, fail
+from .seconds_option import seconds_option
 from .server_process import server_process
 from .timeline import SentRequest, Timeline, around_busiest_flight
 from .timeline_svg import svg
@@ -36,18 +35,6 @@ _MOST_LANES_IN_TERMINAL = 16
 _MOST_LANES_IN_PICTURE = 24  # of 800 pixels: as many as can be read in a README
 
 _DEFAULTS = DemoSettings()
-_PORT = 8401
-
-
-def _seconds(name: str, default: float, explanation: str) -> Callable[[Any], Any]:
-    return click.option(
-        name,
-        type=click.FloatRange(min=0.001, max=3600),
-        default=default,
-        show_default=True,
-        metavar="SECONDS",
-        help=explanation,
-    )
 
 
 @click.command()
@@ -65,9 +52,9 @@ def _seconds(name: str, default: float, explanation: str) -> Callable[[Any], Any
     show_default=True,
     help="How many access tokens the job outlives, about.",
 )
-@_seconds("--token-seconds", _DEFAULTS.token_seconds, "How long an access token lives.")
-@_seconds("--refresh-seconds", _DEFAULTS.refresh_seconds, "How long a refresh takes the server.")
-@_seconds("--data-seconds", _DEFAULTS.data_seconds, "How long a request takes the server.")
+@seconds_option("--token-seconds", _DEFAULTS.token_seconds, "How long an access token lives.")
+@seconds_option("--refresh-seconds", _DEFAULTS.refresh_seconds, "How long a refresh takes.")
+@seconds_option("--data-seconds", _DEFAULTS.data_seconds, "How long a request takes.")
 @click.option(
     "--rate",
     type=click.FloatRange(min=1, max=100_000),
@@ -112,73 +99,6 @@ def demo(picture: Path | None, as_json: bool, **sizes: Any) -> None:
         _save(picture, adapter)
     if not adapter.flawless:
         fail(_flaw(adapter), UNSUCCESSFUL)
-
-
-@click.command()
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=_PORT,
-    show_default=True,
-    help="Of 127.0.0.1; 0 for any that is free.",
-)
-@_seconds("--token-seconds", 10.0, "How long an access token lives.")
-@_seconds("--refresh-seconds", ServerSettings.refresh_seconds, "How long a refresh takes.")
-@_seconds("--data-seconds", ServerSettings.data_seconds, "How long a request takes.")
-@click.option(
-    "--announce/--no-announce",
-    default=True,
-    show_default=True,
-    help="Whether token replies say how long tokens live.",
-)
-@click.option(
-    "--consent",
-    is_flag=True,
-    help="Agree to every login at once, without the page with the button: for browsers that nobody "
-    "sits at.",
-)
-def serve(**settings: Any) -> None:
-    """Run the demo's server to try things on, until Ctrl-C.
-
-    It is an issuer, where alice logs in by a browser (RFC 6749 section 4.1, RFC 7636) or on another
-    device (RFC 8628), and whose tokens can be revoked (RFC 7009); and an API that wants them.
-
-    It answers only to requests that name it as 127.0.0.1, localhost or [::1], with its port.
-    """
-    try:
-        server = DemoServer(ServerSettings(**settings))
-    except OSError as error:
-        fail(
-            f"port {settings['port']} of 127.0.0.1 cannot be had ({error.strerror}): "
-            "try another with --port",
-            USAGE,
-        )
-    with server:
-        click.echo(_GUIDE.format(url=server.url, client_id=CLIENT_ID, **settings))
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            click.echo("stopped")
-
-
-_GUIDE = """\
-An OAuth server to try things on, until Ctrl-C. An access token lives {token_seconds:g} s; a refresh
-token works once, and one that comes twice revokes the login.
-
-  issuer          {url}
-  token endpoint  {url}/oauth/token
-  client id       {client_id}  (a public client: no secret)
-  data            {url}/data
-
-In another terminal, log in, ask for the data as often as you like, and log out:
-
-  requests-tokenrefresh login --issuer {url} --client-id {client_id} --store demo.json
-  requests-tokenrefresh get {url}/data --store demo.json
-  requests-tokenrefresh logout --store demo.json
-
-Where nobody sits at a browser, start this with --consent, and log in with --browser 'curl -sL %s'.
-For a token reply alone: curl -s -X POST {url}/login | requests-tokenrefresh login --store demo.json
-"""
 
 
 def _runs(settings: DemoSettings) -> list[Run]:
