@@ -7,7 +7,6 @@ import contextlib
 import json
 import random
 import string
-import time
 import traceback
 from datetime import datetime, timezone
 from email.utils import format_datetime
@@ -214,23 +213,6 @@ def test_retry_after_is_seconds_or_a_date(endpoint, status, header, seconds):
     """RFC 9110 section 10.2.3. Beyond an hour nobody waits."""
     endpoint.post(URL, status=status, headers={"Retry-After": header})
     assert failure().retry_after == seconds
-
-
-@pytest.fixture
-def far_from_greenwich(monkeypatch):
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.mark.usefixtures("far_from_greenwich")
-def test_a_date_without_a_zone_is_in_greenwich(endpoint):
-    """The obsolete format of asctime, which RFC 9110 section 5.6.7 has recipients accept."""
-    date = datetime.fromtimestamp(NOW + 90, timezone.utc).strftime("%a %b %d %H:%M:%S %Y")
-    endpoint.post(URL, status=503, headers={"Retry-After": date})
-    assert failure().retry_after == 90
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,20 @@ def test_an_attach_that_fails_tells_no_token(server: HTTPServer, attach: Any) ->
     assert SECRET not in all_of(caught.value)
 
 
+def test_what_an_attach_has_raised_is_told_by_its_kind(server: HTTPServer) -> None:
+    def attach(request: requests.PreparedRequest, token: Token) -> None:
+        raise LookupError(token.access_token)
+
+    source = TokenSource(lambda _: SECRET, origins=[server.url], token=SECRET)
+    session = requests.Session()
+    session.mount(server.url, TokenRefreshAdapter(source, attach=attach))
+    with pytest.raises(requests.RequestException) as caught:
+        session.get(f"{server.url}/orders")
+    assert str(caught.value) == "attach= raised LookupError, and what that says has the token in"
+    assert caught.value.request is not None
+    assert caught.value.request.url == f"{server.url}/orders"
+
+
 @pytest.mark.parametrize("attach", sorted(ATTACHES.keys() - TELLING.keys()))
 def test_what_cannot_be_sent_has_failed_for_the_request_as_it_was(
     server: HTTPServer, attach: str
