@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +14,7 @@ from .._errors import LONGEST_SAID, LoginRequiredError, RefreshFailedError
 from .._expiry import http_date
 from .._token import Token, read_reply
 from ._body import fields_in, renamed, tokens_in
-from ._dialects import blames_another, may_refuse, refuses
+from ._dialects import blames_another, blames_client, may_refuse, refuses
 from ._quote import NOT_SHOWN, Secrets, secrets_in
 from ._said import Said, said_in, spelled
 
@@ -83,7 +82,9 @@ class Answer:
     def retry_after(self) -> float | None:
         """Retry-After in seconds (RFC 9110 section 10.2.3); None if there is no sense in it.
 
-        An hour at most. A date is one of the server's clock, which the answer's own Date shows.
+        An hour at most. A date is one of the server's clock, which the answer's own Date shows. No
+        time at all, and a date that has passed, say as much as nothing: nobody is asked without a
+        pause.
         """
         header = self.response.headers.get("Retry-After")
         try:
@@ -92,8 +93,8 @@ class Answer:
             date = http_date(header)
             if date is None:
                 return None
-            seconds = max(0.0, date - self.now_there)
-        return None if math.isnan(seconds) or seconds < 0 else min(seconds, LONGEST_SAID)
+            seconds = date - self.now_there
+        return min(seconds, LONGEST_SAID) if seconds > 0 else None
 
     def token(
         self,
@@ -141,7 +142,8 @@ class Answer:
             return True
         if blames_another(self.said):
             return False
-        return self.status in refused or refuses(self.said, self.status)
+        by_status = self.status in refused and not blames_client(self.said)
+        return by_status or refuses(self.said, self.status)
 
     def refusal(self) -> LoginRequiredError:
         """Return the error for an answer that ends the login."""

@@ -29,7 +29,7 @@ def fields_in(response: requests.Response, secrets: Secrets) -> tuple[Mapping[st
     # A byte that is wrong in one field is no reason to lose the others.
     text = content.decode(json.detect_encoding(content), "replace")
     try:
-        value = json.loads(text, parse_int=_number)
+        value = json.loads(text, parse_int=_number, strict=False)
     except RecursionError:
         return {}, "JSON nested too deep"
     except ValueError:

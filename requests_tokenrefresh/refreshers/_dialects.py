@@ -30,12 +30,18 @@ class Dialect(NamedTuple):
 
 
 _REFRESH_TOKEN = r"refresh[\s_-]?tokens?"
-_IS = r"\W+((you|provided|supplied|given|is|are|was|has|have|been|already|either)\W+)*"
-_DEAD = (
-    "(invalid(?! (client|request))|expired|revoked|unknown(?! error)|incorrect|inactive|malformed"
-    "|blacklisted|blocklisted|rotated|reused?|((?<=already )|(?<=been ))used|no longer valid"
-    "|unrecogni[sz]ed|does not exist|(not|could not be) (valid|found|active|recogni[sz]ed))"
+_IS = (
+    r"\W+((you|provided|supplied|given|is|are|was|has|have|had|been|already|either|could|can|does|did)"
+    r"\W+)*"
 )
+_NO = r"(not|cannot|no longer|(is|was|does|did|has|could|ca)n\Wt)\W+((be|been)\W+)?"
+_DEAD = (
+    "(invalid(ated)?(?! (client|request))|expired|revoked|unknown(?! error)|incorrect|inactive"
+    "|malformed|blacklisted|blocklisted|rotated|reused?|((?<=already )|(?<=been ))used|consumed"
+    "|deleted|cancell?ed|terminated|superseded|disabled|unrecogni[sz]ed"
+    rf"|{_NO}(valid|found|active|recogni[sz]ed|usable|exist))"
+)
+_NOT_FOUND = r"(no such|unable to find|failed to find|((can|could|did) ?not|(could|did)n\Wt) find)"
 
 DIALECTS = (
     # -- Codes
@@ -44,8 +50,9 @@ DIALECTS = (
     Dialect("OpenID Connect Core section 3.1.2.6", code="account_selection_required"),
     Dialect("Apigee, GitHub, Slack", code=r"(\w+_)?(invalid|bad|expired|revoked)_refresh_token"),
     Dialect("AWS, Cloud Foundry", code="(invalid|expired)_token"),
-    Dialect("Firebase, simplejwt", code="(refresh_)?token_(expired|invalid|revoked|not_valid)"),
-    Dialect("Supabase", code="refresh_token_(not_found|already_used|reused)"),
+    Dialect("Firebase, simplejwt", code="token_(expired|invalid|revoked|not_valid)"),
+    Dialect("Firebase", code=r"(\w+_)?refresh_token_(expired|invalid|revoked|not_valid)"),
+    Dialect("Supabase", code="refresh_token_(not_found|already_used|reused|consumed)"),
     Dialect("Supabase", code="session_(not_found|expired)|user_(banned|not_found)"),
     Dialect("Firebase", code="user_disabled"),
     Dialect("Facebook", code="190"),
@@ -54,13 +61,18 @@ DIALECTS = (
     Dialect("Zoho", code="invalid_code"),
     # -- Words
     Dialect("EVE Online, Withings", words=r"\binvalid_grant\b"),
-    Dialect("Authlib, Twitch", words=rf"\b({_DEAD}|bad)\W+(the )?{_REFRESH_TOKEN}"),
+    Dialect("Authlib, Twitch", words=rf"\b({_DEAD}|bad|{_NOT_FOUND})\W+(the )?{_REFRESH_TOKEN}"),
     Dialect("Atlassian, Cognito, LinkedIn, Passport", words=rf"{_REFRESH_TOKEN}{_IS}{_DEAD}\b"),
+    Dialect("X", words=r"^value passed for the token was invalid"),
+    Dialect("X", words=rf"\brequires an active {_REFRESH_TOKEN}"),
     Dialect("Zoom", words=r"^invalid token\W*$"),
     Dialect("Express, simplejwt", words=rf"^(the )?(jwt|token)( is| has| was)?( been)? {_DEAD}\b"),
+    Dialect("Keycloak", words=rf"^(the |your )?session{_IS}{_DEAD}\b"),
     Dialect("Flask-JWT-Extended", words=r"^signature verification failed", status=422),
 )
 
+# What may be said of a client beside the status that ends a login.
+_OF_THE_CLIENT = re.compile("(invalid|unauthorized)_client")
 # What is said of a client or a server, whatever words stand beside it.
 _OTHERWISE = re.compile(
     "invalid_client|unsupported_grant_type|invalid_scope|temporarily_unavailable|server_error"
@@ -68,7 +80,8 @@ _OTHERWISE = re.compile(
 )
 # A text that complains of the question, not of the token.
 _OF_THE_QUESTION = re.compile(
-    rf"\bmissing\b|{_REFRESH_TOKEN}\W+(parameter )?(is required|must|grant)|grant[\s_-]?type",
+    rf"\bmissing\b|{_REFRESH_TOKEN}\W+(parameter )?(is required|must|grant)|grant[\s_-]?type"
+    r"|\b(found|find)\b.* in (the |your )?(request|body|payload|form|query|cookies?|headers?)\b",
     re.IGNORECASE,
 )
 _TRY_LATER = frozenset({408, 425, 429})
@@ -97,7 +110,12 @@ def is_in_trouble(status: int) -> bool:
 
 def blames_another(said: Said) -> bool:
     """Return whether the trouble is the client's or the server's own, by the code."""
-    return any(_OTHERWISE.fullmatch(spelled(code)) for code in said.codes)
+    return any(_OTHERWISE.fullmatch(spelled(code)) for code in said.codes or said.names)
+
+
+def blames_client(said: Said) -> bool:
+    """Return whether the trouble may be the client's, so that a status alone says nothing."""
+    return any(_OF_THE_CLIENT.fullmatch(spelled(name)) for name in said.names)
 
 
 def says(dialect: Dialect, said: Said, status: int) -> bool:

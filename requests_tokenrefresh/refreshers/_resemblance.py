@@ -30,7 +30,7 @@ _ESCAPE = re.compile(
 )
 _CODES = (
     (re.compile(r"\b[01]{8}\b"), 2),
-    (re.compile(r"(?<=\\)[0-3][0-7]{2}"), 8),
+    (re.compile(r"(?<=\\)[0-3]?[0-7]{1,2}"), 8),
     (re.compile(r"(?<!\d)(?:[3-9]\d|1[01]\d|12[0-7])(?!\d)"), 10),
     (re.compile(rf"(?<==){_HEX}{{2}}"), 16),
 )

@@ -25,6 +25,8 @@ _WORDS = (
     "title",
 )
 _NESTS = ("error", "errors", "detail", "fault", "body")
+# What Django REST framework and Rails find wrong with a field, in a list beside its name.
+_FIELDS = {"refresh": "refresh", "refreshtoken": "refresh_token", "nonfielderrors": ""}
 _DEEPEST = 3  # nests in nests
 _MOST = 5  # errors in a list
 _MOST_IN_ALL = 100  # codes and texts
@@ -61,29 +63,51 @@ def spelled(code: str) -> str:
     ``com.example#invalid_grant`` are ``invalid_grant``."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", code.rpartition("#")[2])
     bare = re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
-    return re.sub(r"_(error|exception)$", "", bare)
+    return re.sub(r"^err(or)?_|_(error|exception)$", "", bare)
 
 
 def _found(fields: Mapping[str, Any], status: int, depth: int) -> Iterator[tuple[bool, str]]:
     by_name = {str(name).replace("_", "").lower(): value for name, value in fields.items()}
+    yield from _codes_in(by_name, status)
+    yield from _words_in(by_name)
+    if depth < _DEEPEST:
+        yield from _nested_in(by_name, status, depth)
+
+
+def _codes_in(by_name: Mapping[str, Any], status: int) -> Iterator[tuple[bool, str]]:
     for name in _CODES:
-        value = by_name.get(name)
-        if isinstance(value, str) and value and _may_be_code(name, value):
-            yield not _is_prose(value), value[:_LONGEST]
-        elif isinstance(value, int) and 99 < value < 10**9 and value != status:
-            yield True, str(value)
+        for value in _each(by_name.get(name)):
+            if isinstance(value, str) and value and _may_be_code(name, value):
+                yield not _is_prose(value), value[:_LONGEST]
+            elif isinstance(value, int) and 99 < value < 10**9 and value != status:
+                yield True, str(value)
+
+
+def _words_in(by_name: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
     for name in _WORDS:
+        for value in filter(None, _each(by_name.get(name))):
+            if isinstance(value, str):
+                yield False, value[:_LONGEST]
+    for name, said_as in _FIELDS.items():
         value = by_name.get(name)
-        if isinstance(value, str) and value:
-            yield False, value[:_LONGEST]
-    if depth == _DEEPEST:
-        return
+        for text in _each(value) if isinstance(value, list) else ():  # else it may be the token
+            if isinstance(text, str):
+                yield False, f"{said_as} {text}".strip()[:_LONGEST]
+
+
+def _nested_in(by_name: Mapping[str, Any], status: int, depth: int) -> Iterator[tuple[bool, str]]:
     for name in _NESTS:
-        value = by_name.get(name)
-        for nested in value[:_MOST] if isinstance(value, list) else [value]:
+        for nested in filter(None, _each(by_name.get(name))):
             if isinstance(nested, Mapping):
                 yield from _found(nested, status, depth + 1)
                 yield from _of_a_field(nested)
+            elif isinstance(nested, str) and name not in (*_CODES, *_WORDS):
+                yield False, nested[:_LONGEST]
+
+
+def _each(value: object) -> list[Any]:
+    """NestJS has its message in a list, and others their code."""
+    return value[:_MOST] if isinstance(value, list) else [value]
 
 
 def _may_be_code(name: str, value: str) -> bool:

@@ -75,6 +75,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "percent-encoded three times": each("%2525{:02x}".format),
     "as entities of entities": lambda text: html.escape(each("&#{};".format)(text)),
     "as escapes of C": each("\\{:03o}".format),
+    "as short escapes of C": each("\\{:o}".format),
     "as escapes of JavaScript": each("\\u{{{:x}}}".format),
     "as long escapes": each("\\U{:08x}".format),
     "as escapes of old browsers": each("%u{:04x}".format),

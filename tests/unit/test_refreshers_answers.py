@@ -27,6 +27,7 @@ from requests_tokenrefresh._token import Token
 from requests_tokenrefresh.refreshers import ClientCredentialsGrant, JSONRefresh, RefreshTokenGrant
 from requests_tokenrefresh.refreshers._quote import Secrets
 from tests.support.length import few
+from tests.support.logins import Clock, make_source
 from tests.support.spellings import SPELLINGS
 
 URL = "https://auth.example.com/oauth/token"
@@ -196,9 +197,7 @@ def date_in(seconds):
     [
         ("120", 120.0),
         (" 1.5 ", 1.5),
-        ("0", 0.0),
         (date_in(90), 90.0),
-        (date_in(-90), 0.0),
         ("3601", 3600.0),
         (str(NOW + 90), 3600.0),
         ("1e300", 3600.0),
@@ -238,7 +237,21 @@ def test_no_retry_after_is_an_error(header):
     with responses.RequestsMock() as mock:
         mock.post(URL, status=503, headers={"Retry-After": header})
         retry_after = failure().retry_after
-    assert retry_after is None or 0 <= retry_after <= 3600
+    assert retry_after is None or 0 < retry_after <= 3600
+
+
+@pytest.mark.parametrize("header", ["0", "0.0", "-0", date_in(0), date_in(-90)])
+def test_an_issuer_that_fails_is_not_asked_without_a_pause_whatever_it_says(endpoint, header):
+    """The pause that grows with each failure is the least there is."""
+    clock = Clock()
+    endpoint.post(URL, status=503, headers={"Retry-After": header})
+    source = make_source(RefreshTokenGrant(URL, clock=lambda: NOW), clock=clock, random=lambda: 1.0)
+    clock.advance(3600)  # the token has expired
+    for _ in range(60):
+        with pytest.raises(RefreshFailedError):
+            source.token()
+        clock.advance(1)
+    assert len(endpoint.calls) == 7  # after 0, 1, 2, 4, 8, 16 and 32 s
 
 
 # -- Secrets --------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from requests_tokenrefresh import (
     Token,
     TokenRefreshError,
 )
-from requests_tokenrefresh.refreshers._dialects import DIALECTS, Dialect, says
+from requests_tokenrefresh.refreshers._dialects import DIALECTS, Dialect, refuses, says
 from requests_tokenrefresh.refreshers._said import said_in
 from tests.support.length import few
 from tests.support.logins import START, Refresher, make_source
@@ -175,7 +175,64 @@ FINAL: dict[str, Answer] = {
     ),
     "already used": (400, JSON, {"message": "refresh token has already been used"}),
     "not found": (404, JSON, {"message": "Refresh token not found"}),
+    "with a prefix": (400, JSON, {"code": "ERR_REFRESH_TOKEN_EXPIRED"}),
+    "X": (
+        400,
+        JSON,
+        {
+            "error": "invalid_request",
+            "error_description": "Value passed for the token was invalid.",
+        },
+    ),
+    "X, inactive": (
+        400,
+        JSON,
+        {
+            "error": "invalid_request",
+            "error_description": "This request requires an active refresh_token",
+        },
+    ),
+    "Keycloak": (400, JSON, {"error_description": "Session not active"}),
+    # -- In lists
+    "a code in a list": (400, JSON, {"error": ["invalid_grant"]}),
+    "NestJS": (400, JSON, {"message": ["Invalid refresh token"], "error": "Bad Request"}),
+    "GraphQL's kin": (400, JSON, {"errors": ["Invalid refresh token"]}),
+    "Django REST framework": (400, JSON, {"refresh": ["Token is invalid or expired"]}),
+    "Django REST framework, of all": (400, JSON, {"non_field_errors": ["Invalid refresh token."]}),
+    "Rails": (400, JSON, {"errors": {"refresh_token": ["is invalid"]}}),
 }
+
+# What a message may be at any issuer.
+DEAD = [
+    "The refresh token was already consumed",
+    "Refresh token doesn't exist",
+    "Refresh token does not exist.",
+    "refresh token isn\u2019t valid",
+    "The refresh token is not active any more",
+    "the refresh token can't be found",
+    "The refresh_token could not be recognised",
+    "The specified refresh token has been invalidated",
+    "The refresh token has been deleted",
+    "refreshToken was superseded",
+    "Could not find refresh token",
+    "No such refresh token",
+    "unable to find the refresh token: it may have expired",
+    "Refresh-Token no longer valid",
+    "Session not active",
+    "Your session has expired. Please log in again",
+]
+NOT_DEAD = [
+    "Refresh token not found in cookies",
+    "Refresh token not found in the request body",
+    "Could not find refresh token in your headers",
+    "Unable to find refresh token in the payload.",
+    "No refresh token provided",
+    "The refresh token was not provided",
+    "refresh_token must not be empty",
+    "Refresh tokens are not enabled for this client",
+    "the refresh token could not be stored: try again",
+    "session storage is unavailable",
+]
 
 DEEP: dict[str, Any] = {"error": "invalid_grant"}
 for _ in range(100):
@@ -222,7 +279,9 @@ PASSING: dict[str, Answer] = {
     "down": (503, "", ""),
     "a success that is none": (200, JSON, {"access_token": ""}),
     "JSON, but no object": (200, JSON, []),
-    "a code in a list": (400, JSON, {"error": ["invalid_grant"]}),
+    "the client's own credentials, in words": (401, JSON, {"message": "invalid_client"}),
+    "the client's own rights": (401, JSON, {"error": "unauthorized_client"}),
+    "a field that is missing": (400, JSON, {"refresh": ["This field is required."]}),
     "a code in errors of errors": (400, JSON, DEEP),
     "a code as a field": (400, JSON, {"invalid_grant": True}),
     "a redirect": (302, JSON, {"error": "invalid_grant"}),
@@ -546,6 +605,23 @@ def test_a_401_says_so_to_json_refresh_unless_it_is_of_the_client() -> None:
 
 
 # -- Refreshers of the user's own ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", DEAD)
+def test_words_may_name_the_refresh_token_as_dead(text: str) -> None:
+    assert refuses(said_in({"message": text}), 400)
+
+
+@pytest.mark.parametrize("text", NOT_DEAD)
+def test_words_may_name_it_for_another_reason(text: str) -> None:
+    assert not refuses(said_in({"message": text}), 400)
+
+
+def test_what_is_said_in_lists_is_quoted() -> None:
+    with responses.RequestsMock() as web, pytest.raises(RefreshFailedError) as caught:
+        web.post(URL, status=400, json={"message": ["too short", "too long"], "refresh": ["no"]})
+        RefreshTokenGrant(URL)(OLD)
+    assert caught.value.said == "too short; too long; refresh no"
 
 
 def test_a_refresher_may_return_what_ends_the_login() -> None:
