@@ -7,6 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
+from urllib.parse import unquote, unquote_plus
 
 import requests
 from requests.auth import HTTPBasicAuth
@@ -31,6 +32,10 @@ _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # of a header, or a scheme: RFC 9110 sec
 _HEADER = re.compile(rf"({_NAME})(?:: ?({_NAME}))?")
 _AUTHORIZATION = "authorization", "Authorization"
 _SCHEME = re.compile(_NAME)
+
+# What says where to go next; a server may repeat there the query that it was asked with.
+_ADDRESSES = ("Location", "Content-Location", "Link", "Refresh")
+_QUERY = re.compile(r"\?([^#<>\s]*)")
 
 # The schemes of IANA's registry, and others that many servers have. Any other word in front of a
 # space may be the secret itself, of somebody who has left out the scheme.
@@ -157,6 +162,7 @@ class _ByFunction(Attachment):
         else:
             if attached.url != request.url:
                 response.url = request.url or ""  # what raise_for_status() says has it in
+                self._take_out_of_addresses(response, attached, token)
             return response
         del copy, attached  # their repr has the method, and a function may put the token there
         raise told  # out here, where it has no context that shows the token
@@ -190,6 +196,24 @@ class _ByFunction(Attachment):
             "at DEBUG write into their logs",
             logging.WARNING,
         )
+
+    def _take_out_of_addresses(
+        self, response: requests.Response, attached: requests.PreparedRequest, token: Token
+    ) -> None:
+        """Take the token out of where the server says to go next: it is put there again for the
+        login's origins, and for nobody else."""
+        added = set(_query_fields(attached.url or "")) - set(_query_fields(response.url))
+        for name in filter(response.headers.__contains__, _ADDRESSES):
+            addresses = _without(added, response.headers[name])
+            if token.access_token not in unquote(unquote(addresses)):
+                response.headers[name] = addresses
+                continue
+            del response.headers[name]
+            self._source.say_once(
+                f"a server has put the token into the {name} of an answer, where it is left out: a "
+                "redirect to there is not followed",
+                logging.WARNING,
+            )
 
 
 def attachment(tokens: TokenSource, attach: Attach | None, replaces: Collection[str]) -> Attachment:
@@ -249,6 +273,21 @@ def _with_header(
         headers._store = entries.copy()
         headers._store[header[0]] = (header[1], value)
     return copy
+
+
+def _query_fields(address: str) -> list[str]:
+    query = address.partition("?")[2].partition("#")[0]
+    return [unquote_plus(field) for field in query.split("&")]
+
+
+def _without(fields: Collection[str], addresses: str) -> str:
+    """Return *addresses* without those of *fields* that are in the queries of them."""
+
+    def query(found: re.Match[str]) -> str:
+        kept = [field for field in found[1].split("&") if unquote_plus(field) not in fields]
+        return f"?{'&'.join(kept)}" if kept else ""
+
+    return _QUERY.sub(query, addresses)
 
 
 def _entries(headers: Any) -> OrderedDict[str, tuple[str, str | bytes]] | None:

@@ -291,6 +291,85 @@ def test_a_redirect_goes_on_from_the_callers_url(api: responses.RequestsMock) ->
     assert [call.request.params for call in api.calls] == [{"access_token": "access-0"}] * 2
 
 
+AGAIN = "access_token=access-0"
+
+
+@pytest.mark.parametrize(
+    ("location", "next_url"),
+    [
+        (f"/orders/2?{AGAIN}", f"{ORIGIN}/orders/2"),
+        (f"{ORIGIN}/orders/2?a=1&{AGAIN}&b=%26#end", f"{ORIGIN}/orders/2?a=1&b=%26#end"),
+        ("/orders/2?access_token=access%2D0&a=1", f"{ORIGIN}/orders/2?a=1"),
+        ("?page=2&access%5Ftoken=access-0", f"{URL}?page=2"),
+    ],
+    ids=["relative", "absolute", "spelt otherwise", "the same path"],
+)
+@pytest.mark.parametrize("name", ["Location", "location"])
+def test_a_redirect_that_repeats_the_query_goes_on_without_the_token(
+    api: responses.RequestsMock, location: str, next_url: str, name: str
+) -> None:
+    """Otherwise it would be there twice, and the first be the old one after a refresh."""
+    api.get(URL, status=302, headers={name: location})
+    api.get(next_url.partition("?")[0].partition("#")[0])
+    response = session_for(attach=in_the_query).get(f"{URL}?page=1")
+    assert (response.status_code, response.url) == (200, next_url)
+    assert "access-0" not in response.history[0].headers["Location"]
+    assert api.calls[1].request.url.count(AGAIN) == 1
+
+
+def test_a_redirect_to_another_host_has_no_token_in_its_query(api: responses.RequestsMock) -> None:
+    api.get(URL, status=302, headers={"Location": f"https://cdn.example.org/1?{AGAIN}"})
+    api.get("https://cdn.example.org/1")
+    session = session_for(attach=in_the_query)
+    assert session.get(URL).url == api.calls[1].request.url == "https://cdn.example.org/1"
+
+
+def test_redirects_without_end_do_not_show_the_token(api: responses.RequestsMock) -> None:
+    api.get(URL, status=302, headers={"Location": f"{URL}?{AGAIN}"})
+    with pytest.raises(requests.TooManyRedirects) as caught:
+        session_for(attach=in_the_query).get(URL)
+    response = caught.value.response
+    assert response is not None
+    told = [response.url, *(one.headers["Location"] for one in (response, *response.history))]
+    assert set(told) == {URL}
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["/orders/access-0", "/orders#access-0", "/orders?next=%2F%3Faccess_token=access%252D0"],
+)
+def test_where_the_token_cannot_be_left_out_a_redirect_is_not_followed(
+    api: responses.RequestsMock, caplog: pytest.LogCaptureFixture, location: str
+) -> None:
+    api.get(URL, status=302, headers={"Location": location})
+    response = session_for(attach=in_the_query).get(URL)
+    assert (response.status_code, "Location" in response.headers) == (302, False)
+    assert [record.message for record in caplog.records if "redirect" in record.message] == [
+        "a server has put the token into the Location of an answer, where it is left out: a "
+        "redirect to there is not followed"
+    ]
+
+
+def test_links_to_other_pages_are_without_the_token(api: responses.RequestsMock) -> None:
+    link = f'<{URL}?{AGAIN}&page=2>; rel="next", <{URL}?page=9&{AGAIN}>; rel="last"'
+    api.get(URL, headers={"Link": link, "Content-Location": f"/orders/1?{AGAIN}"})
+    response = session_for(attach=in_the_query).get(URL)
+    assert response.links["next"]["url"] == f"{URL}?page=2"
+    assert response.links["last"]["url"] == f"{URL}?page=9"
+    assert response.headers["Content-Location"] == "/orders/1"
+
+
+def test_what_a_function_derives_from_the_token_is_left_out_too(
+    api: responses.RequestsMock,
+) -> None:
+    def sign(request: requests.PreparedRequest, token: Token) -> None:
+        request.prepare_url(request.url, {"sig": token.access_token[::-1]})
+
+    api.get(URL, status=302, headers={"Location": "/orders/2?a=1&sig=0-ssecca"})
+    api.get(f"{ORIGIN}/orders/2")
+    assert session_for(attach=sign).get(f"{URL}?a=1").url == f"{ORIGIN}/orders/2?a=1"
+
+
 SECRET = "s3cret/+=~"  # most of it is spelt otherwise in a URL
 
 
