@@ -20,6 +20,7 @@ from urllib3.util.retry import Retry
 
 from ._attach import Attach, attachment, authorization_of, refuse_plain_http_to_a_proxy
 from ._challenge import own_answer
+from ._door import check_bytes
 from ._errors import LoginRequiredError, TokenRefreshError, local_unauthorized
 from ._evidence import Resource, resource_of
 from ._replay import (
@@ -119,13 +120,11 @@ class TokenRefreshAdapter(HTTPAdapter):
                 "max_retries has 401 in its status_forcelist, which would send the dead token "
                 "again and hide the answer: leave 401 out, it is what this adapter handles"
             )
-        if spool_bodies < 0:
-            raise ValueError(f"spool_bodies is a number of bytes, 0 or more, got {spool_bodies!r}")
         super().__init__(pool_connections, pool_maxsize, max_retries, pool_block)
         self._source = tokens
         self._transport = transport
         self._is_rejected = is_rejected
-        self._spool_bodies = spool_bodies
+        self._spool_bodies = check_bytes("spool_bodies", spool_bodies)
         self._attachment = attachment(tokens, attach, replaces)
 
     def send(

@@ -32,6 +32,7 @@ _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # of a header, or a scheme: RFC 9110 sec
 _HEADER = re.compile(rf"({_NAME})(?:: ?({_NAME}))?")
 _AUTHORIZATION = "authorization", "Authorization"
 _SCHEME = re.compile(_NAME)
+_OF_THE_CONNECTION = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 # What says where to go next; a server may repeat there the query that it was asked with.
 _ADDRESSES = ("Location", "Content-Location", "Link", "Refresh")
@@ -302,6 +303,11 @@ def _parsed(attach: str) -> tuple[str, str | None]:
         raise ValueError(
             'attach is the name of a header, such as "X-Auth-Token", or a header and a scheme, '
             'such as "Authorization: token"'
+        )
+    if header[1].lower() in _OF_THE_CONNECTION:
+        raise ValueError(
+            f"attach cannot be {header[1]}, which says where a message goes or ends: pass the name "
+            'of the header that the API reads a token from, such as "X-Auth-Token"'
         )
     if header[1].lower() == "cookie":
         raise ValueError(

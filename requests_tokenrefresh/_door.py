@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 # Python makes one of each byte that is not UTF-8, in a file's name, the environment, an argument.
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -12,6 +14,35 @@ _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 def check_callable(name: str, value: object, wanted: str) -> None:
     if not callable(value):
         raise TypeError(f"{name} is {wanted}, got {type(value).__name__}")
+
+
+def check_refresher(value: object) -> None:
+    wanted = "a grant, or a function that takes a Token"
+    if isinstance(value, type):
+        raise TypeError(f"refresher is {wanted}, got {value.__name__} itself: make one of it")
+    check_callable("refresher", value, wanted)
+
+
+def check_callables(name: str, values: object) -> None:
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} is a list of functions, got {type(values).__name__}")
+
+
+def check_mapping(name: str, value: Mapping[str, Any] | None, example: str) -> Mapping[str, Any]:
+    """Return *value*, or an empty one for None."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} is a mapping, such as {example}, got {type(value).__name__}")
+    return value
+
+
+def check_bytes(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is a whole number of bytes, got {type(value).__name__}")
+    if value < 0:
+        raise ValueError(f"{name} is a number of bytes, 0 or more, got {value!r}")
+    return value
 
 
 def check_unattended(login: object) -> None:

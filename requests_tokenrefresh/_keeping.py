@@ -148,6 +148,21 @@ class Keeping:
         self._is_saved(token)
         return True
 
+    def put_seed(self) -> None:
+        """Put the token to start with into the store, if none has been there: who is made from a
+        pickle has no other.
+
+        Raises:
+            TokenStoreError: The store does not hold it.
+        """
+        login = self._flights.login
+        seed = login.kept.seed
+        if seed is None or login.token is not None or login.over is not None:
+            return
+        with self.store.lock(self._wait_timeout):
+            if self.store.load() is None:
+                self.store.save(seed)
+
     def settle(self) -> None:
         """Make the store hold what `login()` or `logout()` has just made current.
 

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
-from ._door import check_callable, check_choice, check_seconds, check_unattended
+from ._door import check_callable, check_choice, check_refresher, check_seconds, check_unattended
 from ._ending import Ending
 from ._evidence import Evidence, Resource
 from ._flight import Flights
@@ -112,10 +112,12 @@ class TokenSource:
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = _random.random,
     ) -> None:
-        check_callable("refresher", refresher, "a grant, or a function that takes a Token")
+        check_refresher(refresher)
         for name, function in (("login", login), ("on_logout", on_logout)):
             if function is not None:
                 check_callable(name, function, "a function, or None")
+        for name, source in (("clock", clock), ("monotonic", monotonic), ("random", random)):
+            check_callable(name, source, "a function that returns a number")
         check_unattended(login)
         check_choice("when_logged_out", when_logged_out, ("raise", "return", "detach"))
         check_choice("when_trial_refused", when_trial_refused, ("return", "log_out"))
@@ -200,7 +202,9 @@ class TokenSource:
             "monotonic": self._monotonic,
             "random": self._random,
         }
-        if not self._keeping.store.shared:
+        if self._keeping.store.shared:
+            self._keeping.put_seed()
+        else:
             if not getattr(self._refresher, "unattended", False):
                 raise TypeError(
                     "a TokenSource that keeps its login in memory does not pickle: two processes "

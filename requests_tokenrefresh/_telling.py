@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ._door import check_callables
 from ._evidence import Resource
 from ._login import Login
 from ._rules import NEW_TOO
@@ -28,6 +29,7 @@ class Telling:
         on_logout: Callable[[str], object] | None,
         monotonic: Callable[[], float],
     ) -> None:
+        check_callables("listeners", listeners)
         self.listeners = tuple(listeners)
         self.on_logout = on_logout
         self._monotonic = monotonic

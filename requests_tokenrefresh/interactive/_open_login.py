@@ -52,6 +52,8 @@ def open_login(
         ValueError: What is stored does not say where it is from, or an argument makes no sense.
         TokenStoreError: The store cannot be read.
     """
+    if store is None:
+        raise TypeError("store is where a login is: a path, or a token store; got None")
     place = open_store(store)
     token = place.load()
     if token is None:

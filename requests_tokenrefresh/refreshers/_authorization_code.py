@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from .._door import check_text
+from .._door import check_mapping, check_text
 from .._origins import require_secure
 from .._token import Token
 from ._attempt import (
@@ -105,7 +105,7 @@ class AuthorizationCodeGrant(PersonGrant):
         require_secure(url, insecure=insecure)
         self._authorization_url = _checked_url(url)
         self._insecure = insecure
-        self._params = _checked_params(params or {})
+        self._params = _checked_params(params)
         methods = getattr(self._server, "code_challenge_methods_supported", None)
         if methods is not None and "S256" not in methods:
             raise ValueError(
@@ -205,8 +205,9 @@ def _checked_url(url: str) -> str:
 
 
 def _checked_params(
-    params: Mapping[str, str | Sequence[str]],
+    params: Mapping[str, str | Sequence[str]] | None,
 ) -> dict[str, str | Sequence[str]]:
+    params = check_mapping("params", params, '{"prompt": "consent"}')
     for name, value in params.items():
         if name in _OURS:
             raise ValueError(

@@ -16,7 +16,7 @@ from ._body import redirect_in
 from ._cause import advice_for, innermost, unless_it_tells, without_frames
 from ._client import NoAuth
 from ._dialects import may_refuse
-from ._endpoint import check_timeout, positive
+from ._endpoint import check_timeout, checked_proxies, positive
 from ._exchange import OneExchange
 from ._quote import NOT_SHOWN, Secrets, passwords_in
 
@@ -62,7 +62,7 @@ class Documents:
         self._timeout = check_timeout(timeout)
         self._until = monotonic() + positive("deadline", deadline)
         self._verify = verify
-        self._proxies = {str(key).lower(): proxy for key, proxy in dict(proxies or {}).items()}
+        self._proxies = checked_proxies(proxies)
         self._monotonic = monotonic
 
     def at(self, url: str) -> Document:

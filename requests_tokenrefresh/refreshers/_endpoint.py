@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from .._door import check_bytes, check_callable, check_mapping
 from .._errors import InsecureTransportError, RefreshFailedError, TokenRefreshError
 from .._origins import is_read_by_a_proxy, require_secure
 from ._answer import Answer, answer_in
@@ -78,14 +78,15 @@ class TokenEndpoint:
     ) -> None:
         self._kind = "token"
         self._insecure = insecure
-        self._headers = _checked_headers(headers or {})
+        self._headers = _checked_headers(headers)
         self._timeout = check_timeout(timeout)
         self._deadline = positive("deadline", deadline)
         positive("max_reply_bytes", max_reply_bytes)
-        self._max_reply_bytes = operator.index(max_reply_bytes)
+        self._max_reply_bytes = check_bytes("max_reply_bytes", max_reply_bytes)
         self._verify = verify
         self._cert = cert
-        self._proxies = {str(key).lower(): proxy for key, proxy in dict(proxies or {}).items()}
+        self._proxies = checked_proxies(proxies)
+        check_callable("clock", clock, "a function that returns a number")
         self._clock = clock
         self._settle(url)
 
@@ -203,7 +204,14 @@ def check_one_authorization(headers: Mapping[str, str] | None, other: str) -> No
         raise ValueError(f"headers['Authorization'] and {other} write the same header: pass one")
 
 
-def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def checked_proxies(proxies: Mapping[str, str] | None) -> dict[str, str]:
+    """Return *proxies*, by schemes and hosts in small letters."""
+    given = check_mapping("proxies", proxies, '{"https": "http://proxy.example.com:8080"}')
+    return {str(key).lower(): proxy for key, proxy in given.items()}
+
+
+def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    headers = check_mapping("headers", headers, '{"X-Tenant": "reports"}')
     for name, value in headers.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(

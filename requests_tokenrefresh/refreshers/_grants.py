@@ -19,7 +19,7 @@ from oauthlib.oauth2.rfc6749.errors import (
 )
 from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 
-from .._door import check_text
+from .._door import check_mapping, check_text
 from .._errors import LoginRequiredError, RefreshFailedError
 from .._token import Token
 from ._answer import Answer, Refused
@@ -127,7 +127,8 @@ class _Grant:
         self._scope = scope
         self._refused = check_refused(refused)
         self._token_type = check_token_type(token_type)
-        self._data = _encoded(data or {}, beside={*self._sends, *self._client_fields})
+        data = check_mapping("data", data, '{"audience": "reports"}')
+        self._data = _encoded(data, beside={*self._sends, *self._client_fields})
 
     def __repr__(self) -> str:
         client = "" if self._client_id is None else f", client_id={self._client_id!r}"

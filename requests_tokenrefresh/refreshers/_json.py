@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from .._door import check_mapping
 from .._token import Token
 from ._answer import Refused
 from ._client import Auth, check_auth
@@ -99,9 +100,10 @@ class JSONRefresh:
                 "auth and refresh_token_in='header' both write the Authorization header: "
                 "pass one (an API key can go into headers=)"
             )
+        fields = check_mapping("json", json, '{"device": "reports"}')
         if refresh_token_in == "header":
             check_one_authorization(headers, "refresh_token_in='header'")
-        elif sent_field in (json or {}):
+        elif sent_field in fields:
             raise ValueError(f"json must not have {sent_field!r}: the refresh token is sent in it")
         for field in (sent_field, access_token_field, refresh_token_field, expires_in_field):
             if not isinstance(field, str):
@@ -114,7 +116,7 @@ class JSONRefresh:
         }
         self._refused = check_refused(refused)
         self._token_type = check_token_type(token_type)
-        self._json = dict(json or {})
+        self._json = dict(fields)
         jsonlib.dumps(self._json)  # raises now what it would raise at the first refresh
         self._auth = check_auth(auth)
         self.any_thread = auth is None  # another's may be bound to its thread

@@ -26,6 +26,8 @@ else:
         },
     )
 
+_METHODS = ("load", "save", "clear", "lock")
+
 __all__ = [
     "ChecksSaving",
     "Cipher",
@@ -67,6 +69,9 @@ def open_store(store: TokenStore | str | os.PathLike[str] | None) -> TokenStore:
     if isinstance(store, TokenStore) and not isinstance(store, type):
         return store
     given = store.__name__ + " itself" if isinstance(store, type) else type(store).__name__
+    missing = [name for name in _METHODS if not hasattr(store, name)]
+    if len(missing) < len(_METHODS) and not isinstance(store, type):
+        given += f", which has no {' and no '.join(missing)} (see TokenStore)"
     raise TypeError(
         "store is a path (str or os.PathLike), a token store such as FileTokenStore(path), "
         f"or None to keep the token in memory; got {given}"

@@ -699,6 +699,9 @@ def test_send_has_the_defaults_of_httpadapter() -> None:
         ({"is_rejected": 403}, TypeError, "is_rejected is a function that takes a Response"),
         ({"max_retries": Retry(status_forcelist=[401])}, ValueError, "leave 401 out"),
         ({"spool_bodies": -1}, ValueError, "spool_bodies is a number of bytes"),
+        ({"spool_bodies": "1"}, TypeError, "spool_bodies is a whole number of bytes, got str"),
+        ({"spool_bodies": 1.5}, TypeError, "spool_bodies is a whole number of bytes, got float"),
+        ({"spool_bodies": True}, TypeError, "spool_bodies is a whole number of bytes, got bool"),
     ],
 )
 def test_an_argument_that_cannot_work_is_refused(

@@ -145,6 +145,10 @@ def test_a_challenge_is_read_for_the_scheme_that_was_sent(api: responses.Request
         ("X-Auth-Token\r\nX: y", ValueError, "the name of a header"),
         ("Authorization: token s3cret", ValueError, 'such as "Authorization: token"$'),
         ("Cookie", ValueError, "pass a function that adds the cookie"),
+        ("host", ValueError, "attach cannot be host, which says where a message goes or ends"),
+        ("Content-Length: x", ValueError, "attach cannot be Content-Length"),
+        ("Transfer-Encoding", ValueError, "attach cannot be Transfer-Encoding"),
+        ("Connection", ValueError, 'reads a token from, such as "X-Auth-Token"'),
     ],
 )
 def test_what_is_no_place_for_a_token_is_refused(

@@ -146,6 +146,11 @@ def test_what_cannot_be_right_is_refused_at_the_door(arguments, words):
         grant(**arguments)
 
 
+def test_params_that_are_none_are_refused_at_the_door():
+    with pytest.raises(TypeError, match=r"params is a mapping, such as .*, got str"):
+        grant(params="prompt=login")
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [(f"{ISSUER}/authorize#x", "fragment"), (f"{ISSUER}/authorize?state=1", "'state'")],

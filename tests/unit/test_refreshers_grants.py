@@ -301,7 +301,7 @@ def test_a_server_in_trouble_cannot_end_the_login(endpoint):
     ("error", "said"),
     [
         ({"code": 400, "message": "QUOTA_EXCEEDED"}, "QUOTA_EXCEEDED"),
-        (["invalid_grant"], "an error without a code"),
+        ([["invalid_grant"]], "an error without a code"),
         (7, "an error without a code"),
     ],
 )
@@ -368,7 +368,11 @@ def test_a_grant_pickles(endpoint, kind):
         ({"timeout": (1, None)}, TypeError, r"timeout\[1\] is a number, got NoneType"),
         ({"deadline": float("inf")}, ValueError, "deadline must be above 0 and finite"),
         ({"deadline": True}, TypeError, "deadline is a number, got bool"),
-        ({"max_reply_bytes": 1.5}, TypeError, "'float' object cannot be interpreted as an integer"),
+        ({"max_reply_bytes": 1.5}, TypeError, "max_reply_bytes is a whole number of bytes, got f"),
+        ({"data": "a=b"}, TypeError, "data is a mapping, such as .*, got str"),
+        ({"headers": [("X", "y")]}, TypeError, "headers is a mapping, such as .*, got list"),
+        ({"proxies": "http://p"}, TypeError, "proxies is a mapping, such as .*, got str"),
+        ({"clock": 7}, TypeError, "clock is a function that returns a number, got int"),
         ({"max_reply_bytes": -1}, ValueError, "max_reply_bytes must be above 0"),
     ],
 )

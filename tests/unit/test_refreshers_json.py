@@ -220,6 +220,8 @@ def test_it_pickles(endpoint, make):
         ({"auth": "Bearer x"}, TypeError, "auth is a requests AuthBase"),
         ({"json": {"refresh": 1}}, ValueError, "json must not have 'refresh'"),
         ({"json": {"a": object()}}, TypeError, "not JSON serializable"),
+        ({"json": "a"}, TypeError, "json is a mapping, such as .*, got str"),
+        ({"json": [], "refresh_token_in": "header"}, TypeError, "json is a mapping, .*, got list"),
         ({"sent_field": None}, TypeError, "the name of a field is a string, got None"),
         ({"access_token_field": 7}, TypeError, "the name of a field is a string, got 7"),
         ({"refused": 401}, TypeError, r"such as \{401\}, got 401"),

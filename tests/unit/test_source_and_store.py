@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from requests_tokenrefresh import (
+    FileTokenStore,
     LoginRequiredError,
     RefreshFailedError,
     StoreLockTimeoutError,
@@ -18,6 +21,7 @@ from requests_tokenrefresh import (
 from requests_tokenrefresh.events import RefreshEnded
 from tests.support.logins import (
     DATA,
+    ORIGIN,
     START,
     Clock,
     Heard,
@@ -445,3 +449,33 @@ def test_the_scheme_is_that_of_the_token_in_hand_also_where_the_store_does_not_a
     source.token()
     store.fails["load"] = StoreUnavailableError("down")
     assert source.scheme() == "DPoP"
+
+
+def test_a_copy_by_pickle_finds_the_token_to_start_with(tmp_path: Path) -> None:
+    """Which is in the store from then on, and in no pickle."""
+    seed = Token("access-0", "refresh-0")
+    source = TokenSource(print, origins=[ORIGIN], token=seed, store=tmp_path / "token.json")
+    copy = pickle.loads(pickle.dumps(source))
+    assert copy.token() == source.token() == seed
+
+
+def test_a_copy_by_pickle_does_not_undo_what_the_store_has(tmp_path: Path) -> None:
+    store = FileTokenStore(tmp_path / "token.json")
+    store.save(Token("access-1", "refresh-1"))
+    source = TokenSource(print, origins=[ORIGIN], token=Token("access-0"), store=store)
+    assert pickle.loads(pickle.dumps(source)).token().access_token == "access-1"
+
+
+def test_pickling_who_has_logged_out_stores_nothing(tmp_path: Path) -> None:
+    store = FileTokenStore(tmp_path / "token.json")
+    source = TokenSource(print, origins=[ORIGIN], token="access-0", store=store)
+    source.logout()
+    pickle.dumps(source)
+    assert store.load() is None
+
+
+def test_a_seed_that_cannot_be_stored_cannot_be_pickled_either(tmp_path: Path) -> None:
+    (tmp_path / "token.json").mkdir()
+    source = TokenSource(print, origins=[ORIGIN], token="access-0", store=tmp_path / "token.json")
+    with pytest.raises(TokenStoreError, match="not a regular file"):
+        pickle.dumps(source)

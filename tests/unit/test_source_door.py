@@ -19,10 +19,20 @@ from requests_tokenrefresh import (
 from tests.support.logins import ORIGIN, Refresher, first_token, make_source
 
 
+class LoadsAndSaves:
+    def load(self) -> None: ...
+    def save(self, token: Token) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("argument", "value", "error", "message"),
     [
         ("refresher", "https://…", TypeError, "refresher is a grant, or a function"),
+        ("refresher", Refresher, TypeError, "got Refresher itself: make one of it"),
+        ("clock", 7, TypeError, "clock is a function that returns a number, got int"),
+        ("monotonic", 7, TypeError, "monotonic is a function that returns a number"),
+        ("random", 0.5, TypeError, "random is a function that returns a number, got float"),
+        ("listeners", print, TypeError, "listeners is a list of functions, got builtin"),
         ("login", "password", TypeError, "login is a function, or None, got str"),
         ("on_logout", 7, TypeError, "on_logout is a function, or None, got int"),
         (
@@ -35,6 +45,7 @@ from tests.support.logins import ORIGIN, Refresher, first_token, make_source
         ("origins", ["http://api.example.com"], InsecureTransportError, "use https"),
         ("insecure_origins", "http://api:8000", TypeError, "insecure_origins is a list"),
         ("store", 7, TypeError, "store"),
+        ("store", LoadsAndSaves(), TypeError, "LoadsAndSaves, which has no clear and no lock"),
         ("token", 7, ValueError, "a token reply is a mapping, got int"),
         ("leeway", -1, ValueError, "leeway is a number of seconds, 0 or more, got -1"),
         ("early", None, TypeError, "early is a number of seconds, got NoneType"),
