@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from ..refreshers._cause import VERIFY
 from ..refreshers._discovery import BY_HAND
 
 # What the library's messages tell to pass, and what that is here.
 _OPTIONS = {
     BY_HAND: "write its endpoints down: --token-url, with --authorization-url or --device-url",
+    VERIFY: "set REQUESTS_CA_BUNDLE to the CA bundle that its certificate is signed by",
     "authorization_url=": "--authorization-url",
     "device_authorization_url=": "--device-url",
     "params=": "--param",

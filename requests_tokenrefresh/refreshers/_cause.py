@@ -25,9 +25,18 @@ _LONGEST = 4096  # characters that are looked through
 _DEEPEST = 5  # containers in containers
 
 # The exchange has a session of its own, so what helps elsewhere does not help here.
-_VERIFY = (
+VERIFY = (
     "pass verify= with the CA bundle that its certificate is signed by, or cert= if it wants one "
     "of the client: what your session has for verify and cert does not count here"
+)
+_NO_TLS = (
+    "the server does not seem to speak TLS there: check the URL, and its port (plain http is for "
+    "this machine), or try again later"
+)
+# What OpenSSL calls an answer that is none of TLS, in its versions.
+_OF_NO_TLS = (
+    *("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"),
+    "UNEXPECTED_EOF",
 )
 _PROXIES = (
     "check proxies= and the environment's HTTPS_PROXY and NO_PROXY: what your session has for "
@@ -67,7 +76,8 @@ def advice_for(error: Exception) -> str:
     """Return what to do about *error*, which a request has met instead of an answer."""
     cause = innermost(error)
     if isinstance(cause, ssl.SSLError | SSLError) or "TLS" in str(cause):
-        return _VERIFY
+        no_tls = any(name in str(cause).upper().replace(" ", "_") for name in _OF_NO_TLS)
+        return _NO_TLS if no_tls else VERIFY
     if isinstance(cause, _PROXY_ERRORS):
         return _PROXIES
     return "try again later"

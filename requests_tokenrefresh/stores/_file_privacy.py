@@ -85,6 +85,7 @@ def refuse_lock_of_others(place: Place, *, private: bool) -> None:
     except FileNotFoundError:
         return
     rm = "sudo rm" if is_of_another(status) else "rm"
+    rm += " -r" if stat.S_ISDIR(status.st_mode) else ""
     remove = f"remove it: {rm} {shlex.quote(str(place.path))}"
     if not stat.S_ISREG(status.st_mode):
         raise TokenStoreError(f"{place.path} is not a regular file, as a lock is; {remove}")

@@ -708,6 +708,14 @@ def test_a_certificate_that_nobody_knows_names_the_argument_that_helps(
     assert "later" not in told
 
 
+def test_a_server_that_speaks_no_tls_is_not_told_to_need_a_certificate(http_server):
+    url = http_server(lambda _: Reply(200)).url.replace("http:", "https:")
+    with pytest.raises(RefreshFailedError) as caught:
+        RefreshTokenGrant(url)(OLD)
+    assert "the server does not seem to speak TLS there: check the URL" in str(caught.value)
+    assert "verify=" not in str(caught.value)
+
+
 @pytest.mark.parametrize("arguments", [{"verify": "/no/such/bundle"}, {"cert": "/no/such/cert"}])
 def test_so_does_a_bundle_or_a_certificate_that_is_not_there(arguments):
     told = str(failure(RefreshTokenGrant("https://127.0.0.1:1/token", **arguments)))

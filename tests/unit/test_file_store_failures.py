@@ -225,7 +225,7 @@ def test_a_folder_that_is_there_and_is_not_is_no_reason_to_try_for_ever(tmp_path
 def test_a_lock_file_that_is_a_folder_is_an_error(store, path):
     path.with_name("token.json.lock").mkdir()
     assert refusal(TokenStoreError, lock, store) == (
-        f"{path}.lock is not a regular file, as a lock is; remove it: rm {path}.lock"
+        f"{path}.lock is not a regular file, as a lock is; remove it: rm -r {path}.lock"
     )
 
 
