@@ -70,7 +70,7 @@ def open_store(store: TokenStore | str | os.PathLike[str] | None) -> TokenStore:
         return store
     given = store.__name__ + " itself" if isinstance(store, type) else type(store).__name__
     missing = [name for name in _METHODS if not hasattr(store, name)]
-    if len(missing) < len(_METHODS) and not isinstance(store, type):
+    if not isinstance(store, type) and {"load", "save"}.isdisjoint(missing):
         given += f", which has no {' and no '.join(missing)} (see TokenStore)"
     raise TypeError(
         "store is a path (str or os.PathLike), a token store such as FileTokenStore(path), "

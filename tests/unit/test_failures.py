@@ -147,7 +147,7 @@ def test_invalid_grant_is_understood_from_other_libraries(answer: object) -> Non
         GoogleAuthsError("invalid_client: None", {"error": "invalid_client"}, retryable=False),
         GoogleAuthsError("invalid_grant", ["error", "invalid_grant"]),
         error_reply(400, b'{"error": "invalid_client"}'),
-        error_reply(400, b'{"error": ["invalid_grant"]}'),
+        error_reply(400, b'{"error": [["invalid_grant"]]}'),
         error_reply(400, b'["invalid_grant"]'),
         error_reply(502, b"<html>"),
         requests.HTTPError("no response"),

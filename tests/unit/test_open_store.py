@@ -52,7 +52,10 @@ def test_a_store_is_itself(store):
         (b"/nowhere/token.json", "got bytes"),
         (7, "got int"),
         ({"access_token": "secret-access"}, "got dict"),
-        (SimpleNamespace(load=print, save=print), "got SimpleNamespace"),
+        (
+            SimpleNamespace(load=print, save=print),
+            "got SimpleNamespace, which has no clear and no lock (see TokenStore)",
+        ),
         (MemoryTokenStore, "got MemoryTokenStore itself"),
         (OwnStore, "got OwnStore itself"),
     ],
