@@ -23,8 +23,7 @@ from requests_tokenrefresh.cli.command import command
 from requests_tokenrefresh.cli.server import DemoServer
 from tests.support.authlib_logins import SIGNERS_KEY, AuthlibLogins
 from tests.support.cli_runner import cli_runner
-from tests.support.demo_server import demo_server
-from tests.support.forms import press
+from tests.support.demo_server import agree, demo_server
 from tests.support.servers import HTTPServer, Received, Reply
 from tests.support.wsgi import answers_of
 
@@ -46,11 +45,7 @@ def browse(browser: str | None, address: str, timeout: float | None = None) -> b
         answer = {"error": "access_denied", "state": fields["state"]}
         requests.get(fields["redirect_uri"], params=answer, timeout=20)
     elif address:
-        with requests.Session() as session:
-            page = session.get(address, timeout=20)
-            if "<form" in page.text:
-                back = press(session, page, "Log in as alice").headers["Location"]
-                session.get(back, timeout=20)
+        agree(address)
     return True
 
 

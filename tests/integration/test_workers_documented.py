@@ -41,6 +41,8 @@ from tests.support.threads import run_together, wait_until
 from tests.support.valkey_server import ValkeyServer
 
 PAGE = Path(__file__).parents[2] / "docs" / "workers.md"
+DEMO_SERVER = "http://127.0.0.1:8401"  # for which the programs in examples/ are
+REDIS = ["redis://redis.example.com/0", "redis://127.0.0.1:6379/0"]
 GOOD = {"message": "the token is good"}
 
 
@@ -51,12 +53,12 @@ def site(example_com: ExampleCom) -> ExampleCom:
 
 @pytest.fixture
 def addresses(site: ExampleCom) -> dict[str, str]:
-    return dict.fromkeys(HOSTS, site.url)
+    return dict.fromkeys([*HOSTS, DEMO_SERVER], site.url)
 
 
 @pytest.fixture
 def addresses_and_redis(addresses: dict[str, str], valkey: ValkeyServer) -> dict[str, str]:
-    return addresses | {"redis://redis.example.com/0": valkey.url}
+    return addresses | dict.fromkeys(REDIS, valkey.url)
 
 
 # -- gunicorn --------------------------------------------------------------------------------------
@@ -130,7 +132,7 @@ def test_a_celery_task_is_tried_again_if_refreshing_fails_and_not_if_the_login_i
     site: ExampleCom, addresses_and_redis: dict[str, str]
 ) -> None:
     worker = CeleryWorker(PAGE, "celery", addresses_and_redis)
-    with shell(worker.folder, "reports_tasks") as type_in, worker:
+    with shell(worker.folder, "celery_tasks") as type_in, worker:
         type_in(f"tokens.login({LOGIN})")
         site.expire()
         site.fault = answer_first(site, [Reply.json({"error": "invalid_grant"}, 400)])
@@ -145,7 +147,7 @@ def test_a_celery_task_is_tried_again_if_refreshing_fails_and_not_if_the_login_i
         site.fault = answer_first(site, [out_of_order, out_of_order])
         type_in("fetch.delay('february'), fetch.delay('march')")
         wait_until(lambda: len(site.opened) == 2, PATIENCE)
-        assert sorted(site.opened) == ["/reports/february", "/reports/march"]
+        assert sorted(site.opened) == ["/data?report=february", "/data?report=march"]
         assert site.given == dead + 1
         assert site.token_requests == 4
         # After what the server said, and a little jitter.

@@ -90,7 +90,7 @@ def refuse_if_incomplete(sdist: Path) -> None:
     names = {name.partition("/")[2] for name in contents(sdist)}
     wanted = {
         str(path.relative_to(ROOT))
-        for folder in ("docs", "tests")
+        for folder in ("docs", "examples", "tests")
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and not {"_build", "__pycache__"} & set(path.parts)
     }

@@ -1,4 +1,4 @@
-"""The demo's server inside the test's process, with a clock that the test moves."""
+"""The demo's server inside the test's process, on a clock that the test moves; and its visitor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import requests
+
 from requests_tokenrefresh.cli.server import DemoServer, ServerSettings
+from tests.support.forms import press
 
 
 @contextmanager
@@ -22,3 +25,12 @@ def demo_server(*, clock: Callable[[], float], **settings: Any) -> Iterator[Demo
         finally:
             server.shutdown()
             serving.join()
+
+
+def agree(address: str) -> None:
+    """Be the browser of somebody who logs in there, all the way back to the program."""
+    with requests.Session() as browser:
+        page = browser.get(address, timeout=20)
+        if "<form" in page.text:
+            back = press(browser, page, "Log in as alice").headers["Location"]
+            browser.get(back, timeout=20)

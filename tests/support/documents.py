@@ -36,6 +36,7 @@ from tests.support.length import at_length
 
 _SCRIPT = re.compile(r"# ([\w.]+\.py)\n|#!/bin/sh\n# ([\w-]+)\n")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_INCLUDED = re.compile(r"^```\{literalinclude\} (\S+\.py)$", re.MULTILINE)
 
 _PACKAGE_FOLDER = Path(requests_tokenrefresh.__file__).parents[1]
 
@@ -46,13 +47,17 @@ _TOO_LONG = ("demo", "serve")
 
 
 def save_scripts(path: Path, addresses: Mapping[str, str], folder: Path) -> None:
-    """Save all scripts that a document shows in *folder*, which is for nothing else.
+    """Save all scripts that a document shows or includes in *folder*, which is for nothing else.
 
     Args:
         path: The document.
         addresses: As for `RunDocument`.
     """
-    for _, text in _BLOCK.findall(path.read_text(encoding="utf-8")):
+    page = path.read_text(encoding="utf-8")
+    for name in _INCLUDED.findall(page):
+        included = path.parent / name
+        _save(_exchange(addresses, included.read_text("utf-8")), folder / included.name)
+    for _, text in _BLOCK.findall(page):
         source = _exchange(addresses, text)
         script = _SCRIPT.match(source)
         if script:
