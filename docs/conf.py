@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import configparser
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # so that what is described is what lies beside this folder
 
+import requests  # noqa: E402 - in one place with the next
+
 from requests_tokenrefresh import TokenRefreshError  # noqa: E402 - after the path
+from requests_tokenrefresh._challenge import REASONS, own_answer  # noqa: E402 - likewise
 from requests_tokenrefresh._hand import Standing  # noqa: E402 - likewise
-from requests_tokenrefresh._rules import TABLE  # noqa: E402 - likewise
+from requests_tokenrefresh._rules import (  # noqa: E402 - likewise
+    ANOTHER_PERSON,
+    TABLE,
+    TWICE,
+    Row,
+    Then,
+    What,
+    why_own,
+)
 from requests_tokenrefresh.cli.command import command  # noqa: E402 - likewise
 
 metadata = configparser.ConfigParser(interpolation=None)
@@ -80,17 +91,65 @@ def token_states() -> str:
 
 
 def token_rules() -> str:
-    """Return the table of rules, in Markdown."""
-    head = [
-        "| What happens | to a token that is | if | It becomes | The thread |",
-        "|---" * 5 + "|",
+    """Return the table of rules, in Markdown, but for what a 401 does."""
+    return _table(_RULE, [_rule(row) for row in TABLE if row.what not in _ANSWERED_401])
+
+
+_RULE = ("What happens", "to a token that is", "if", "It becomes", "The thread")
+_ANSWERED_401 = (What.ANSWERED_401, What.REPLAY_ANSWERED_401)
+
+
+def rules_of_401() -> str:
+    """Return the rest of the table, with what `decide` looks at before."""
+    before = [
+        (What.REPLAY_ANSWERED_401.value, "any", TWICE, "", Then.OWN.value),
+        ("either of the two", "any", ANOTHER_PERSON, "", Then.OWN.value),
     ]
-    rows = [
-        f"| {row.what.value} | {', '.join(one.value for one in row.standings)} "
-        f"| {'; '.join(row.when)} | {row.becomes.value if row.becomes else ''} | {row.then.value} |"
-        for row in TABLE
+    return _table(_RULE, [*before, *(_rule(row) for row in TABLE if row.what in _ANSWERED_401)])
+
+
+def _rule(row: Row) -> tuple[str, ...]:
+    standings = ", ".join(one.value for one in row.standings)
+    becomes = row.becomes.value if row.becomes else ""
+    then = row.then.value
+    if row.then is Then.OWN and (why := why_own(row)) not in row.when:
+        then += f": {why}"
+    return row.what.value, standings, "; ".join(row.when), becomes, then
+
+
+def challenges() -> str:
+    """Return what becomes of 401s by their challenges, as the code judges each."""
+    headers = [
+        "",
+        "Bearer",
+        'Bearer error="invalid_token"',
+        'Bearer error="a_word_of_its_own"',
+        'Basic realm="api"',
+        'Basic realm="api", Bearer error="insufficient_scope"',
+        *(f'Bearer error="{reason}"' for reason in REASONS),
+        'Bearer claims="e30="',
+        'Bearer error="invalid_token", claims="e30="',
+        'Bearer error="insufficient_scope',
     ]
-    return "\n".join(head + rows)
+    return _table(
+        ("`WWW-Authenticate`", "Another token of this login"),
+        [(f"`{header}`" if header else "none", _judged(header)) for header in headers],
+    )
+
+
+def _judged(header: str) -> str:
+    response = requests.Response()
+    response.status_code = 401
+    if header:
+        response.headers["WWW-Authenticate"] = header
+    reason = own_answer(response)
+    return "may help" if reason is None else f"would not help: {REASONS[reason]}"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head), *map(list, rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def command_help(name: str) -> str:
@@ -112,6 +171,8 @@ myst_substitutions = {
     "error_tree": error_tree(),
     "token_states": token_states(),
     "token_rules": token_rules(),
+    "rules_of_401": rules_of_401(),
+    "challenges": challenges(),
     "command_help": command_help(""),
     **{f"{name}_help": command_help(name) for name in command.commands},
 }

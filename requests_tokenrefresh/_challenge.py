@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 import requests
 
-# What the challenges say that no other token of the login would change.
-_REASONS = (
-    "invalid_request",  # RFC 6750 section 3.1: the request is malformed
-    "insufficient_scope",  # RFC 6750 section 3.1: the login may not do this
-    "insufficient_user_authentication",  # RFC 9470 section 3: the user has to log in anew
-    "insufficient_claims",  # "claims challenge" of the Microsoft identity platform: likewise
-)
+REASONS = {
+    "invalid_request": "the request is malformed (RFC 6750 section 3.1)",
+    "insufficient_scope": "the login may not do this (RFC 6750 section 3.1)",
+    "insufficient_user_authentication": (
+        "the user has to log in in another way, or more recently (RFC 9470 section 3)"
+    ),
+    "insufficient_claims": "the Microsoft identity platform wants to ask the user first",
+}
+"""What challenges say that no other token of the login would change, and what it means."""
 
 # Beyond these a header is not read. A server may send a hundred of them, of 64 KiB each.
 _MOST_CHARACTERS = 64 * 1024
@@ -101,7 +103,7 @@ def parse_challenges(value: str) -> list[Challenge]:
 
 def _reason(parameters: dict[str, str]) -> str | None:
     error = _letters(parameters.get("error", ""))
-    for reason in _REASONS:
+    for reason in REASONS:
         if error == _letters(reason):
             return reason
     # Azure Resource Manager answers a revoked session, or another address, with invalid_token and

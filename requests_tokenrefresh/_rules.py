@@ -315,7 +315,7 @@ def _resolved(login: Login, what: What, held: Held | None, now: Now) -> tuple[Lo
     if row.then is LOOK:
         return _look(after, now)
     if row.then not in (FLY, FLY_OR_GO):
-        return after, Step(row.then, _why(row) if row.then is OWN else "")
+        return after, Step(row.then, why_own(row) if row.then is OWN else "")
     if after.flight is not None:
         return after, Step(WAIT)
     if not after.pauses(now):
@@ -325,7 +325,8 @@ def _resolved(login: Login, what: What, held: Held | None, now: Now) -> tuple[Lo
     return after, Step(FAIL)
 
 
-def _why(row: Row) -> str:
+def why_own(row: Row) -> str:
+    """Return why a row passes a 401 on, in the words of the log."""
     return next((name for name in row.when if name in (ITS_HABIT, IN_VAIN, IN_DOUBT)), NEW_TOO)
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import requests_tokenrefresh
-from requests_tokenrefresh import _challenge, events, testing
+from requests_tokenrefresh import events, testing
 from requests_tokenrefresh.cli.command import command
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,8 +35,3 @@ def test_every_event_is_in_the_reference() -> None:
 def test_every_command_is_in_the_reference() -> None:
     page = (DOCS / "command.md").read_text()
     assert set(re.findall(r"\{\{ (\w+)_help \}\}", page)) == {"command", *command.commands}
-
-
-def test_every_code_that_makes_a_401_a_resources_own_is_explained() -> None:
-    page = (DOCS / "concepts.md").read_text()
-    assert set(re.findall(r"^\| `(\w+)`.*\|.*\|$", page, re.MULTILINE)) == set(_challenge._REASONS)

@@ -33,7 +33,7 @@ def test_any_header_is_read_or_says_nothing(value: str) -> None:
     assert all(challenge.scheme == challenge.scheme.lower() for challenge in challenges)
     answer = own_answer(response)
     if answer is not None:
-        assert answer in _challenge._REASONS
+        assert answer in _challenge.REASONS
         assert "bearer" in [challenge.scheme for challenge in challenges]
 
 
