@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 from tests.documentation import list_threats
 from tests.support import threats
+from tests.support.named_tests import exists
 from tests.support.threats import THREATS
 
-ROOT = Path(__file__).parents[2]
-TESTS, DOCS = ROOT / "tests", ROOT / "docs"
-
-
-def names_in(file: Path) -> set[str]:
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = ast.walk(ast.parse(file.read_text("utf-8"))) if file.is_file() else ()
-    return {node.name for node in nodes if isinstance(node, functions)}
-
-
-def exists(test: str) -> bool:
-    file, _, name = test.partition("::")
-    found = {one for one in names_in(TESTS / file) if one.startswith("test_")}
-    return name in found if name else bool(found)
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_each_test_that_the_table_names_exists() -> None:

@@ -125,10 +125,11 @@ def test_a_person_logs_in_and_the_login_lasts(
 
 
 def test_who_is_logged_in_is_not_asked_again(logins, log_in_there, person, monkeypatch) -> None:
-    """Nor is the server asked anything, which may be out of reach."""
+    """Nor is the server asked anything, which may be out of reach; whatever the scope is."""
     first = log_in_there()
     monkeypatch.setattr("requests.Session.send", None)
     assert log_in_there().token() == first.token()
+    assert log_in_there(scope="read").token() == first.token()
     assert len(person.opened) == 1
 
 
