@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # so that what is described is what lies beside this folder
@@ -34,7 +36,16 @@ _COLUMNS = 90  # of a help text: as many as fit on a page
 project = metadata["metadata"]["name"]
 release = version = metadata["metadata"]["version"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "notfound.extension",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_llm.txt",
+    "sphinxext.opengraph",
+]
 exclude_patterns = [
     "_build",
     "figures_table.md",
@@ -47,6 +58,25 @@ html_title = project
 html_static_path = ["_static"]
 html_css_files = ["diagram.css"]
 html_show_copyright = False
+html_baseurl = os.environ.get("DOCS_URL", "")  # where it is published, with a slash at the end
+
+notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
+ogp_site_url = html_baseurl
+ogp_image = "_static/social.png"
+ogp_image_alt = "Fifty threads and one expired token: one refreshes, the others wait for it"
+ogp_social_cards = {"enable": False}
+copybutton_exclude = ".linenos, .gp, .go"  # prompts, and what a command says
+llms_txt_description = metadata["metadata"]["description"]
+llms_txt_exclude = ["404"]
+llms_txt_suffix_mode = "append"  # workers.html is workers.html.md for programs
+llms_txt_suppress_unknown_node_warnings = ["abbreviation"]  # of a signature: the * before keywords
+
+# What these projects name in their documentation. The files lie here so that no build needs the
+# network: they are the objects.inv of requests 2.28 and urllib3 2.8.
+intersphinx_mapping = {
+    "requests": ("https://requests.readthedocs.io/en/latest/", "inventories/requests.inv"),
+    "urllib3": ("https://urllib3.readthedocs.io/en/stable/", "inventories/urllib3.inv"),
+}
 
 default_role = "py:obj"  # a `Name` in a docstring is a link if there is something to link to
 add_module_names = False
