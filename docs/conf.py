@@ -56,7 +56,8 @@ exclude_patterns = [
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
-html_css_files = ["diagram.css"]
+html_css_files = ["site.css"]
+html_js_files = ["tables.js"]
 html_show_copyright = False
 html_baseurl = os.environ.get("DOCS_URL", "")  # where it is published, with a slash at the end
 
@@ -67,6 +68,7 @@ ogp_image_alt = "Fifty threads and one expired token: one refreshes, the others 
 ogp_social_cards = {"enable": False}
 copybutton_exclude = ".linenos, .gp, .go"  # prompts, and what a command says
 llms_txt_description = metadata["metadata"]["description"]
+llms_txt_build_parallel = False  # one build after the other: two at once gain nothing on two cores
 llms_txt_exclude = ["404"]
 llms_txt_suffix_mode = "append"  # workers.html is workers.html.md for programs
 llms_txt_suppress_unknown_node_warnings = ["abbreviation"]  # of a signature: the * before keywords
@@ -108,16 +110,17 @@ def _branch(error: type[Exception], before: str = "", stem: str = "└─ ") -> 
 
 
 def token_states() -> str:
-    """Return how one standing becomes another, read off the table of rules, as a block of text."""
-    lines: list[str] = []
-    for row in TABLE:
-        for standing in row.standings:
-            if row.becomes not in (None, standing):
-                what = f"{row.what.value}{', and ' if row.when else ''}{' and '.join(row.when)}"
-                lines.append(f"{standing.value:>9} ─▶ {row.becomes.value:<9} {what}")
-    order = [standing.value for standing in Standing]
-    lines.sort(key=lambda line: order.index(line.split(" ─▶ ")[0].strip()))
-    return _text_block("\n".join(lines))
+    """Return how one standing becomes another, read off the table of rules, in Markdown."""
+    changes = [
+        (standing, row.becomes, ", if ".join(filter(None, [row.what.value, "; ".join(row.when)])))
+        for row in TABLE
+        for standing in row.standings
+        if row.becomes not in (None, standing)
+    ]
+    order = list(Standing)
+    changes.sort(key=lambda change: order.index(change[0]))
+    rows = [(standing.value, becomes.value, when) for standing, becomes, when in changes]
+    return _table(("What is", "becomes", "when"), rows)
 
 
 def token_rules() -> str:

@@ -30,6 +30,16 @@ def executable() -> str:
     return found
 
 
+def chromium() -> webdriver.Chrome:
+    """Start one, to be driven; whoever does that ends it."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = executable()
+    for option in OPTIONS:
+        options.add_argument(option)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    return webdriver.Chrome(options=options, service=service)
+
+
 class Person:
     """Somebody who fills in forms, on a thread of their own, until the ``with`` block ends.
 
@@ -39,12 +49,7 @@ class Person:
     """
 
     def __init__(self) -> None:
-        options = webdriver.ChromeOptions()
-        options.binary_location = executable()
-        for option in OPTIONS:
-            options.add_argument(option)
-        service = webdriver.ChromeService(shutil.which("chromedriver"))
-        self._driver: WebDriver = webdriver.Chrome(options=options, service=service)
+        self._driver: WebDriver = chromium()
         self._threads: list[threading.Thread] = []
         self.titles: list[str] = []
         self.addresses: list[str] = []
