@@ -222,11 +222,14 @@ def _read_rest(raw: HTTPResponse) -> bytes:
 
 
 def _read_what_came(raw: HTTPResponse) -> bytes:
-    if hasattr(raw, "read1"):
+    source: Any = raw._fp
+    # A wrapper that only passes read1 on, as that of CacheControl, would not learn of the end.
+    bypassed = hasattr(source, "read1") and not hasattr(type(source), "read1")
+    if hasattr(raw, "read1") and not bypassed:
         return raw.read1(_READ_AT_ONCE, decode_content=False)
     # urllib3 before 2.2 only has a read that waits for all it is asked for.
-    came = getattr(raw._fp, "peek", bytes)()
-    return raw.read(max(len(came), 1), decode_content=False)
+    came = getattr(source, "peek", bytes)()
+    return raw.read(min(max(len(came), 1), _READ_AT_ONCE), decode_content=False)
 
 
 def _limit_next_read(raw: HTTPResponse, ends: float) -> bool:

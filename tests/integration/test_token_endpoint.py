@@ -160,7 +160,10 @@ def test_a_server_that_is_slow_for_ever_is_cut_at_the_deadline(raw_server, misbe
 
 
 def test_a_server_that_hurries_for_ever_is_cut_at_the_deadline(raw_server):
-    """So many interim answers (RFC 9110 section 15.2) never leave anything to wait for."""
+    """So many interim answers (RFC 9110 section 15.2) never leave anything to wait for.
+
+    Newer Pythons count them, and end it long before.
+    """
 
     def script(connection):
         read_request(connection)
@@ -170,7 +173,8 @@ def test_a_server_that_hurries_for_ever_is_cut_at_the_deadline(raw_server):
         connection.sendall(ANSWER)
 
     server = raw_server(script)
-    assert NOT_IN_TIME in str(failure(grant(server, deadline=DEADLINE)))
+    told = str(failure(grant(server, deadline=DEADLINE)))
+    assert NOT_IN_TIME in told or "interim responses" in told
     wait_until(lambda: not exchanges(), timeout=LONG_PAST_IT / 2)
 
 

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
 
 import pytest
 import requests
 import requests_cache
-from cachecontrol import CacheControl, CacheControlAdapter
+from cachecontrol import CacheControl, CacheControlAdapter, filewrapper
 from cachecontrol.cache import DictCache
 
 from requests_tokenrefresh import LoginRequiredError, TokenRefreshAdapter, mount
@@ -58,6 +60,23 @@ def test_a_401_is_not_cached_and_the_replay_is(api: GuardedAPI) -> None:
     assert [answer.status_code for answer in (*first.history, first)] == [401, 200]
     assert (second.from_cache, second.text) == (True, "Bearer access-1")
     assert api.sent == REPLAYED
+
+
+def test_what_the_cache_has_open_for_a_401_is_closed(
+    api: GuardedAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It learns of the end by reading."""
+    files = []
+
+    def open_file(*args: Any, **how: Any) -> Any:
+        files.append(NamedTemporaryFile(*args, **how))  # noqa: SIM115 - the cache closes it
+        return files[-1]
+
+    monkeypatch.setattr(filewrapper, "NamedTemporaryFile", open_file)
+    api.tokens.revoke()
+    with cached(api.tokens) as session:
+        assert session.get(f"{api.url}/kept").history
+    assert [file.closed for file in files] == [True, True]
 
 
 def test_a_page_is_revalidated_with_the_new_token(api: GuardedAPI) -> None:
