@@ -98,4 +98,5 @@ def _other_sites(headers: Message[str, str], ours: set[str]) -> Iterator[bool]:
 
 
 def _values(headers: Message[str, str], name: str) -> list[str]:
-    return [value.strip(" \t") for value in headers.get_all(name, [])]
+    # Not by get_all: for HTTP/0.9, which has no headers, newer Pythons have a plain dict.
+    return [value.strip(" \t") for field, value in headers.items() if field.lower() == name.lower()]

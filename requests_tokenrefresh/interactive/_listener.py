@@ -156,7 +156,8 @@ class _Conversation(BaseHTTPRequestHandler):
     wbufsize = -1  # in one write
 
     def do_GET(self) -> None:
-        hosts = self.headers.get_all("Host") or []
+        # Not by get_all: for HTTP/0.9, which has none, newer Pythons have a plain dict here.
+        hosts = [value for name, value in self.headers.items() if name.lower() == "host"]
         self._show(self.server.page_for(self.path, hosts))
 
     def send_error(self, code: int, message: Any = None, explain: Any = None) -> None:

@@ -177,6 +177,12 @@ def test_a_body_that_cannot_be_read_ends_the_connection(server, header, status, 
     assert capsys.readouterr().err == ""
 
 
+def test_a_request_of_http_0_9_says_no_host_and_gets_nothing(server, capsys):
+    answer = raw_exchange(server, b"GET /login\r\n\r\n")
+    assert json.loads(answer)["error"].startswith("say one Host")
+    assert capsys.readouterr().err == ""
+
+
 def test_half_a_body_is_not_taken_for_a_whole_one(server, client):
     login = log_in(server, client)
     form = f"grant_type=refresh_token&client_id={CLIENT_ID}&refresh_token={login['refresh_token']}"
