@@ -86,6 +86,7 @@ def _print(response: requests.Response, include: bool) -> None:
     as_it_came = itertools.chain((line + b"\r\n" for line in head), body)
     for piece in on_a_terminal(head, body) if sys.stdout.isatty() else as_it_came:
         sys.stdout.buffer.write(piece)
+    sys.stdout.flush()  # before an error is told, which is not buffered
 
 
 def _head(response: requests.Response) -> list[bytes]:

@@ -474,8 +474,7 @@ def test_ctrl_c_ends_it_quietly(raw_server, store):
     assert (process.returncode, stdout, stderr) == (130, b"", b"")
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(echo, store, monkeypatch):
-    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+def test_a_reader_that_goes_away_ends_it_quietly(echo, store):
     server = echo(Reply(body=b"x" * 10_000_000))
     with subprocess.Popen(
         [*PROGRAM, *arguments(server.url, store)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -486,9 +485,8 @@ def test_a_reader_that_goes_away_ends_it_quietly(echo, store, monkeypatch):
     assert process.returncode == 141
 
 
-def test_a_reader_that_was_never_there_ends_it_quietly(echo, store, monkeypatch):
+def test_a_reader_that_was_never_there_ends_it_quietly(echo, store):
     """A short answer stays in the buffer, and would be lost at exit without a word."""
-    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     server = echo()
     ours, theirs = os.pipe()
     os.close(ours)

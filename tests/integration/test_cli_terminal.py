@@ -123,6 +123,14 @@ def test_nothing_of_an_answer_is_obeyed(
     assert ran.exit_code == 1
 
 
+def test_an_answer_stands_before_what_is_said_of_it(
+    http_server: Callable[..., HTTPServer], store: FileTokenStore
+) -> None:
+    server = http_server(lambda _request: Reply(404, b"no such report\n"))
+    ran = run_on_terminal(get(server.url, store))
+    assert text_of(ran) == "no such report\nError: the server answered 404 Not Found\n"
+
+
 @pytest.mark.parametrize(
     "reply",
     [
