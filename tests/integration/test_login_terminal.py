@@ -176,7 +176,7 @@ url = sys.argv[1]
 grant = DeviceCodeGrant(
     f"{url}/token", client_id="tv", device_authorization_url=f"{url}/device_authorization"
 )
-log_in_by_device(grant, timeout=300, say=print, keep=lambda token: print("kept"))
+log_in_by_device(grant, timeout=300, say=print, keep=lambda token: print("ke" + "pt"))
 """
 
 

@@ -396,7 +396,7 @@ class Login:
         assert login.flight is None, "a flight is left"
         assert login.standing is not self._modules["_hand"].ON_TRIAL, "a trial is left"
         assert source._keeping.in_turn is None, "somebody is left in turn"
-        assert not source._flights.turn._lock.locked(), "turn is left locked"
+        assert not source._flights.turn.locked(), "turn is left locked"
         assert not self.store._lock.locked(), "the store is left locked"
         assert (login.hand is None) == login.is_over(), "no token, although the login goes on"
 

@@ -363,6 +363,9 @@ class RLock:
         self._disown()
         self._lock.release(released)
 
+    def locked(self) -> bool:
+        return self._lock.locked()
+
     def __enter__(self) -> bool:
         return self.acquire()
 
