@@ -626,7 +626,7 @@ def aborted(cause: Exception) -> ProtocolError:
         (requests.ConnectionError(aborted(HTTPException("odd"))), "GET", False),
         (requests.ConnectionError("of somebody else's adapter"), "GET", False),
     ],
-    ids=lambda value: repr(value) if isinstance(value, Exception) else str(value),
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
 def test_only_a_connection_that_was_closed_or_never_had_is_tried_again(
     error: requests.RequestException, method: str, again: bool
