@@ -78,8 +78,9 @@ def _check(session: object, tokens: object) -> None:
         raise TypeError("the session comes first: mount(session, tokens)")
     # Not requests.Session, in whose place requests-cache and others put a class of their own.
     if not isinstance(session, SessionRedirectMixin):
+        kind = f"{type(session).__module__}.{type(session).__qualname__}"
         raise TypeError(
-            f"session is a requests.Session, got {type(session).__name__}; "
+            f"session is a requests.Session, got {kind}; "
             "for code that never shows its session there is install(tokens)"
         )
     if not isinstance(tokens, TokenSource):
