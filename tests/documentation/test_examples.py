@@ -136,6 +136,7 @@ def test_the_script_ends_with_3_if_nobody_has_logged_in(capsys: pytest.CaptureFi
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.long("servers")
 def test_the_command_logs_in_and_gets_and_logs_out(
     expire: Callable[[], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

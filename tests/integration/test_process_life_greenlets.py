@@ -141,6 +141,7 @@ def test_when_the_leading_greenlet_is_interrupted_another_takes_over(
 
 
 @GREEN
+@pytest.mark.long("process-life")
 def test_a_waiting_greenlet_that_is_interrupted_leaves_and_strands_nobody(
     example_com: ExampleCom, tmp_path: Path, patched: str
 ) -> None:
@@ -179,6 +180,7 @@ get("the next")
 
 
 @GREEN
+@pytest.mark.long("process-life")
 def test_after_a_timeout_of_the_only_caller_the_next_one_refreshes(
     example_com: ExampleCom, tmp_path: Path, patched: str
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from requests_tokenrefresh import ClientCredentialsGrant, LoginRequiredError, Token
+from tests.support.length import long
 from tests.support.page_site import PageSite
 from tests.support.servers import Received, Reply
 
@@ -38,12 +39,10 @@ def unattended_login(site: PageSite) -> dict[str, Any]:
     return {"refresher": refuse, "login": lambda: site.renew(None)}
 
 
-ISSUERS: list[Issuer] = [
+ISSUERS = [
     refresh_token,
-    client_credentials,
-    own_function,
-    own_function_that_returns_a_string,
     unattended_login,
+    *long("servers", client_credentials, own_function, own_function_that_returns_a_string),
 ]
 
 
