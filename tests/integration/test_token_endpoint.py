@@ -712,8 +712,13 @@ def test_a_certificate_that_nobody_knows_names_the_argument_that_helps(
     assert "later" not in told
 
 
-def test_a_server_that_speaks_no_tls_is_not_told_to_need_a_certificate(http_server):
-    url = http_server(lambda _: Reply(200)).url.replace("http:", "https:")
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""], ids=["http", "none"])
+def test_a_server_that_speaks_no_tls_is_not_told_to_need_a_certificate(raw_server, answer):
+    def say(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+    url = raw_server(say).url.replace("http:", "https:")
     with pytest.raises(RefreshFailedError) as caught:
         RefreshTokenGrant(url)(OLD)
     assert "the server does not seem to speak TLS there: check the URL" in str(caught.value)
