@@ -23,7 +23,8 @@ def oldest(setup: Path) -> list[str]:
     extras = config["options.extras_require"]
     ours = [extras[name] for name in extras if name not in NOT_OF_THE_PACKAGE]
     needed = "\n".join([config["options"]["install_requires"], *ours])
-    return [line.replace(">=", "==") for line in needed.splitlines() if line]
+    # One extra has all that the others have.
+    return [line.replace(">=", "==") for line in dict.fromkeys(needed.splitlines()) if line]
 
 
 if __name__ == "__main__":

@@ -601,10 +601,11 @@ ENTRY = ("ann", "s3cret")
 @pytest.fixture
 def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One with an entry for the API."""
-    path = tmp_path / "netrc"
+    path = tmp_path / ".netrc"
     path.write_text(f"machine api.example.com login {ENTRY[0]} password {ENTRY[1]}\n")
     path.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(path))
+    monkeypatch.delenv("NETRC", raising=False)  # which requests 2.22 does not know
+    monkeypatch.setenv("HOME", str(tmp_path))
     return path
 
 
