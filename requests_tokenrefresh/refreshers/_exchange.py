@@ -7,6 +7,7 @@ what they decompress to are bounded here.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import threading
 import time
@@ -260,8 +261,21 @@ class _Adapter(HTTPAdapter):
         return response
 
 
+class _QuietResponse(http.client.HTTPResponse):
+    """Without the lines of its head that are no headers: urllib3 writes them into its log, and a
+    server may repeat a token there."""
+
+    def begin(self) -> None:
+        super().begin()
+        if self.msg is not None:
+            self.msg.defects.clear()
+            self.msg.set_payload("")
+
+
 def _held(pool: Any, line: _Line) -> Any:
     class HeldConnection(pool.ConnectionCls):  # type: ignore[misc]
+        response_class = _QuietResponse
+
         # Right after connect(2), and so before CONNECT, TLS and the request, each of which
         # the other side can draw out.
         def _new_conn(self) -> socket.socket:

@@ -124,8 +124,14 @@ def _backwards(text: str) -> Iterator[str]:
 
 
 def _unescaped(text: str) -> Iterator[str]:
-    """Escapes of URLs, HTML, JSON and programs."""
-    yield html.unescape(unquote_plus(_with_characters(text, _ESCAPE, 16)))
+    """Escapes of JSON and programs, of URLs, of HTML: one after the other, or one of them alone."""
+    for unescape in (_of_programs, unquote_plus, html.unescape):
+        text = unescape(text)
+        yield text
+
+
+def _of_programs(text: str) -> str:
+    return _with_characters(text, _ESCAPE, 16)
 
 
 def _without_tags(text: str) -> Iterator[str]:

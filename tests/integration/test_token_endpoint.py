@@ -159,6 +159,20 @@ def test_a_server_that_is_slow_for_ever_is_cut_at_the_deadline(raw_server, misbe
     assert server.accepted == 1
 
 
+def test_what_is_no_header_is_in_no_log(raw_server, caplog):
+    """urllib3 would write it there."""
+
+    def repeat(connection: socket.socket) -> None:
+        sent = connection.recv(65536).rpartition(b"\r\n")[2]
+        head = b"HTTP/1.1 400 Bad Request\r\nno header " + sent + b"\r\nX: y\r\n" + sent
+        connection.sendall(head + b"\r\n\r\n")
+
+    caplog.set_level("DEBUG", "urllib3")
+    with pytest.raises(RefreshFailedError, match="answered 400"):
+        RefreshTokenGrant(raw_server(repeat).url)(OLD)
+    assert REFRESH_TOKEN not in caplog.text
+
+
 def test_a_server_that_hurries_for_ever_is_cut_at_the_deadline(raw_server):
     """So many interim answers (RFC 9110 section 15.2) never leave anything to wait for.
 

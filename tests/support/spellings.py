@@ -75,6 +75,9 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "percent-encoded three times": each("%2525{:02x}".format),
     "as entities of entities": lambda text: html.escape(each("&#{};".format)(text)),
     "as escapes of C": each("\\{:03o}".format),
+    "percent-encoded, rotated, as escapes": lambda text: each("\\x{:02x}".format)(
+        codecs.encode(each("%{:02x}".format)(text), "rot13")
+    ),
     "as short escapes of C": each("\\{:o}".format),
     "as escapes of JavaScript": each("\\u{{{:x}}}".format),
     "as long escapes": each("\\U{:08x}".format),
