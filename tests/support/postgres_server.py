@@ -45,6 +45,7 @@ class PostgresServer(ServerProcess):
             *("-c", "listen_addresses=127.0.0.1"),
             *("-c", "unix_socket_directories="),
             *("-c", "max_connections=200"),
+            *("-c", "autovacuum=off"),  # which finds room on a full disk, or not
             *self._options,
         ]
 
