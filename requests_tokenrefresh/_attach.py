@@ -7,7 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote
 
 import requests
 from requests.auth import HTTPBasicAuth
@@ -21,7 +21,7 @@ from ._replay import shallow_copy
 from ._source import TokenSource
 from ._token import Token
 from .refreshers._cause import innermost, unless_it_tells
-from .refreshers._quote import Secrets, secrets_in
+from .refreshers._quote import Secrets, query_fields, secrets_in
 
 Attach: TypeAlias = str | Callable[[requests.PreparedRequest, Token], object]
 """The header, or a function of the request's copy and the token."""
@@ -203,7 +203,7 @@ class _ByFunction(Attachment):
     ) -> None:
         """Take the token out of where the server says to go next: it is put there again for the
         login's origins, and for nobody else."""
-        added = set(_query_fields(attached.url or "")) - set(_query_fields(response.url))
+        added = set(query_fields(attached.url or "")) - set(query_fields(response.url))
         for name in filter(response.headers.__contains__, _ADDRESSES):
             addresses = _without(added, response.headers[name])
             if token.access_token not in unquote(unquote(addresses)):
@@ -276,16 +276,13 @@ def _with_header(
     return copy
 
 
-def _query_fields(address: str) -> list[str]:
-    query = address.partition("?")[2].partition("#")[0]
-    return [unquote_plus(field) for field in query.split("&")]
-
-
-def _without(fields: Collection[str], addresses: str) -> str:
+def _without(fields: set[tuple[str, str]], addresses: str) -> str:
     """Return *addresses* without those of *fields* that are in the queries of them."""
 
     def query(found: re.Match[str]) -> str:
-        kept = [field for field in found[1].split("&") if unquote_plus(field) not in fields]
+        kept = [
+            field for field in found[1].split("&") if fields.isdisjoint(query_fields(f"?{field}"))
+        ]
         return f"?{'&'.join(kept)}" if kept else ""
 
     return _QUERY.sub(query, addresses)

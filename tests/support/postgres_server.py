@@ -78,10 +78,12 @@ class PostgresServer(ServerProcess):
         disk.give_to("nobody")
         with self._connect() as connection:
             connection.execute(f"CREATE TABLESPACE elsewhere LOCATION '{disk.folder}'")
-        yield f"{self.url}?options=-cdefault_tablespace%3Delsewhere"
-        self.clear()
-        with self._connect() as connection:
-            connection.execute("DROP TABLESPACE elsewhere")
+        try:
+            yield f"{self.url}?options=-cdefault_tablespace%3Delsewhere"
+        finally:
+            self.clear()
+            with self._connect() as connection:
+                connection.execute("DROP TABLESPACE elsewhere")
 
     @property
     def _data(self) -> Path:
