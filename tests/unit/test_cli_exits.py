@@ -1,5 +1,6 @@
 """Exit codes, and a message instead of a stack trace."""
 
+import ssl
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from requests_tokenrefresh import (
 from requests_tokenrefresh._errors import LoginFailedError, RevocationFailedError
 from requests_tokenrefresh.cli.command import command
 from requests_tokenrefresh.cli.exits import CommandGroup
+from requests_tokenrefresh.refreshers._cause import advice_for
 from tests.support.cli_runner import cli_runner
 
 
@@ -109,3 +111,12 @@ def test_another_missing_module_is_not_blamed_on_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "requests_tokenrefresh.cli.command", None)
     with pytest.raises(ModuleNotFoundError, match="command"):
         __main__.main()
+
+
+def test_a_certificate_is_not_to_be_passed_by_an_argument_that_there_is_not():
+    error = RefreshFailedError(
+        f"the exchange failed (SSLError: x); {advice_for(ssl.SSLError('x'))}"
+    )
+    told = run_raising(error).stderr
+    assert "set REQUESTS_CA_BUNDLE to the CA bundle that its certificate is signed by" in told
+    assert "verify=" not in told

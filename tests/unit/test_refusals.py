@@ -275,6 +275,7 @@ PASSING: dict[str, Answer] = {
     "in trouble": (500, JSON, {"error": "invalid_grant"}),
     "in trouble, in words": (502, JSON, {"message": "Invalid refresh token"}),
     "in trouble by name": (400, JSON, {"error": "temporarily_unavailable"}),
+    "in trouble by a word": (401, JSON, {"message": "temporarily_unavailable"}),
     "trouble with the refresh token": (400, JSON, {"message": "refresh token: unknown error"}),
     "down": (503, "", ""),
     "a success that is none": (200, JSON, {"access_token": ""}),

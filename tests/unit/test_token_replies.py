@@ -162,6 +162,15 @@ def test_the_request_succeeds_and_the_new_pair_is_stored(
     assert not any("a1" in line or "r1" in line for line in caplog.messages)
 
 
+@pytest.mark.parametrize("character", ["\t", "\n", "\x01"], ids=["tab", "line", "control"])
+@pytest.mark.parametrize("refresher", ["RefreshTokenGrant", "JSONRefresh"])
+def test_what_json_wants_escaped_loses_no_token(refresher: str, character: str) -> None:
+    body = '{"access_token": "a1", "refresh_token": "r1", "note": "a' + character + 'b"}'
+    with responses.RequestsMock() as web:
+        web.post(TOKEN_URL, body=body)
+        assert REFRESHERS[refresher](Clock())(Token("a0", "r0")) == Token("a1", "r1")
+
+
 ODD = {
     "expires_in": ["never", "", "3600s", True, [3600], -1, 10**400],
     "expires_at": ["soon", "", [], True, START - 5],
