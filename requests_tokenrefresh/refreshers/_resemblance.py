@@ -12,6 +12,7 @@ import base64
 import codecs
 import html
 import re
+import string
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -34,7 +35,13 @@ _CODES = (
     (re.compile(r"(?<!\d)(?:[3-9]\d|1[01]\d|12[0-7])(?!\d)"), 10),
     (re.compile(rf"(?<==){_HEX}{{2}}"), 16),
 )
-_LEGIBLE = re.compile(r"[\x20-\x7e]{6,}")
+_TAG = re.compile(r"<[^<>]*>")
+_NO_HEX, _HEX_DIGITS = re.compile(r"0x|[\W_]"), re.compile(rf"{_HEX}{{{2 * SHORTEST},}}")
+_NO_BASE64, _NO_BASE32 = re.compile("[^A-Za-z0-9+/]"), re.compile("[^A-Z2-7]")
+_BASE32 = str.maketrans(
+    string.ascii_uppercase + "234567", string.digits + string.ascii_uppercase[:22]
+)
+_LEGIBLE = re.compile(rb"[\x20-\x7e]{6,}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,7 +142,7 @@ def _of_programs(text: str) -> str:
 
 
 def _without_tags(text: str) -> Iterator[str]:
-    yield re.sub(r"<[^<>]*>", "", text)
+    yield _TAG.sub("", text)
 
 
 def _from_codes(text: str) -> Iterator[str]:
@@ -145,28 +152,30 @@ def _from_codes(text: str) -> Iterator[str]:
 
 
 def _from_hex(text: str) -> Iterator[str]:
-    for digits in re.findall(rf"{_HEX}{{{2 * SHORTEST},}}", re.sub(r"0x|[\W_]", "", text)):
-        for begin in range(2):
-            even = (len(digits) - begin) // 2 * 2
-            yield from _legible(bytes.fromhex(digits[begin : begin + even]))
+    for digits in _HEX_DIGITS.findall(_NO_HEX.sub("", text)):
+        yield from _from_bits(int(digits, 16), 4 * len(digits), 4)
 
 
 def _from_base64(text: str) -> Iterator[str]:
     """What is no letter of it may stand between, and it may begin anywhere."""
-    for variant in (text, text.replace("-", "+").replace("_", "/")):
-        for groups in _groups(re.sub(r"[^A-Za-z0-9+/]", "", variant), 4):
-            yield from _legible(base64.b64decode(groups))
+    for variant in {text, text.replace("-", "+").replace("_", "/")}:
+        letters = _NO_BASE64.sub("", variant)
+        content = base64.b64decode(letters + "A" * (-len(letters) % 4))
+        yield from _from_bits(int.from_bytes(content, "big"), 8 * len(content), 2)
 
 
 def _from_base32(text: str) -> Iterator[str]:
-    for groups in _groups(re.sub(r"[^A-Z2-7]", "", text.upper()), 8):
-        yield from _legible(base64.b32decode(groups))
+    letters = _NO_BASE32.sub("", text.upper())
+    yield from _from_bits(int(letters.translate(_BASE32) or "0", 32), 5 * len(letters), 1)
 
 
-def _groups(letters: str, size: int) -> Iterator[str]:
-    """Return all groups of *size* letters in a row, from each of the first letters on."""
-    for begin in range(size):
-        yield letters[begin : begin + (len(letters) - begin) // size * size]
+def _from_bits(number: int, length: int, step: int) -> Iterator[str]:
+    """Return what may be text in *number* of *length* bits, whose bytes may begin at each *step*:
+    ASCII or UTF-16. Most that is decoded is none."""
+    for begin in range(0, 8, step):
+        content = (number >> begin).to_bytes(length // 8 + 1, "big")
+        if words := _LEGIBLE.findall(content.replace(b"\0", b"")):
+            yield b" ".join(words).decode("ascii")
 
 
 def _every_second(text: str) -> Iterator[str]:
@@ -177,13 +186,6 @@ def _every_second(text: str) -> Iterator[str]:
 
 def _rotated(text: str) -> Iterator[str]:
     yield codecs.encode(text, "rot13")
-
-
-def _legible(content: bytes) -> Iterator[str]:
-    """Return what in *content* may be text, in ASCII or UTF-16; most that is decoded is none."""
-    words = _LEGIBLE.findall(content.replace(b"\0", b"").decode("latin-1"))
-    if words:
-        yield " ".join(words)
 
 
 def _with_characters(text: str, numbers: re.Pattern[str], base: int) -> str:
