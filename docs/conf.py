@@ -26,7 +26,7 @@ from requests_tokenrefresh._rules import (  # noqa: E402 - likewise
     What,
     why_own,
 )
-from requests_tokenrefresh.cli.command import command  # noqa: E402 - likewise
+from requests_tokenrefresh.cli.command import COMMANDS, command  # noqa: E402 - likewise
 
 metadata = configparser.ConfigParser(interpolation=None)
 metadata.read(ROOT / "setup.cfg", encoding="utf-8")
@@ -190,8 +190,8 @@ def command_help(name: str) -> str:
     context = command.make_context(
         "requests-tokenrefresh", [], resilient_parsing=True, terminal_width=_COLUMNS
     )
-    if name:
-        part = command.commands[name]
+    part = command.get_command(context, name)
+    if part is not None:
         context = part.make_context(name, [], parent=context, resilient_parsing=True)
     return _text_block(context.get_help())
 
@@ -207,5 +207,5 @@ myst_substitutions = {
     "rules_of_401": rules_of_401(),
     "challenges": challenges(),
     "command_help": command_help(""),
-    **{f"{name}_help": command_help(name) for name in command.commands},
+    **{f"{name}_help": command_help(name) for name in COMMANDS},
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import requests_tokenrefresh
 from requests_tokenrefresh import events, testing
-from requests_tokenrefresh.cli.command import command
+from requests_tokenrefresh.cli.command import COMMANDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -34,4 +34,4 @@ def test_every_event_is_in_the_reference() -> None:
 
 def test_every_command_is_in_the_reference() -> None:
     page = (DOCS / "command.md").read_text()
-    assert set(re.findall(r"\{\{ (\w+)_help \}\}", page)) == {"command", *command.commands}
+    assert set(re.findall(r"\{\{ (\w+)_help \}\}", page)) == {"command", *COMMANDS}

@@ -16,7 +16,7 @@ from tests.support.length import long
 # What takes long to import, and what a program may not have at all.
 NEEDED = {"filelock", "oauthlib"}
 HEAVY = NEEDED | {"asyncio", "cryptography", "keyring", "redis", "sqlalchemy", "valkey"}
-HEAVY |= {"http.server", "socketserver", "subprocess", "webbrowser"}
+HEAVY |= {"http.server", "rich", "segno", "socketserver", "subprocess", "webbrowser"}
 
 ON_DEMAND = [
     "AuthorizationCodeGrant",
@@ -62,6 +62,16 @@ def test_an_import_brings_nothing_that_is_not_used() -> None:
         "from requests_tokenrefresh import JSONRefresh, RedisTokenStore, SQLTokenStore"
     )
     assert heavy_after(code) == set()
+
+
+def test_a_command_begins_without_what_only_others_need() -> None:
+    code = "from requests_tokenrefresh.cli.command import command\ncommand.get_command(None, 'get')"
+    assert heavy_after(code) & (HEAVY - NEEDED) == set()
+
+
+def test_a_login_that_is_stored_is_opened_without_what_a_new_one_needs() -> None:
+    code = "from requests_tokenrefresh import open_login"
+    assert heavy_after(code) & (HEAVY - NEEDED) == set()
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ NARROWER = {
     "interactive": {
         *VALUES,
         "_client_record",
+        "_on_demand",
         "_door",
         "_origins",
         "refreshers",
