@@ -109,7 +109,11 @@ class CommandGroup(click.Group):
 
         Raises:
             click.UsageError: It is not as it should be.
+            click.exceptions.Exit: There is none; the help has been shown.
         """
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(USAGE)
         with _usage_in_options():
             for number, arg in enumerate(args, 1):
                 if not _is_an_argument(arg):

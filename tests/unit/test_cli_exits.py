@@ -19,7 +19,7 @@ from requests_tokenrefresh import (
     __main__,
 )
 from requests_tokenrefresh._errors import LoginFailedError, RevocationFailedError
-from requests_tokenrefresh.cli.command import command
+from requests_tokenrefresh.cli.command import COMMANDS, command
 from requests_tokenrefresh.cli.exits import CommandGroup
 from requests_tokenrefresh.refreshers._cause import advice_for
 from tests.support.cli_runner import cli_runner
@@ -87,7 +87,13 @@ def test_the_help_lists_the_exit_codes():
         assert f"\n    {code} " in result.stdout
 
 
-@pytest.mark.parametrize("name", ["demo", "doctor", "get", "login", "logout", "serve", "status"])
+def test_without_a_command_the_help_is_shown_as_it_is():
+    asked, not_asked = (cli_runner().invoke(command, args) for args in (["--help"], []))
+    assert (not_asked.exit_code, not_asked.stdout) == (2, "")
+    assert not_asked.stderr == asked.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name):
     result = cli_runner().invoke(command, [name, "-h"])
     assert result.exit_code == 0
