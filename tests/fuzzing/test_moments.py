@@ -36,7 +36,7 @@ def read(date: float | None = None, *, fresh: bool = False, **fields: Any) -> To
     return token
 
 
-@few(50)
+@few(20)
 @given(
     expires_in=ANYTHING | st.none(),
     expires_at=ANYTHING | st.none(),

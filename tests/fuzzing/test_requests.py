@@ -121,7 +121,7 @@ AUTHORIZATIONS = st.tuples(
 ).map("".join)
 
 
-@few(40)
+@few(20)
 @given(
     AUTHORIZATIONS | AUTHORIZATIONS.map(lambda text: text.encode("utf-8", "surrogatepass")),
     st.booleans(),

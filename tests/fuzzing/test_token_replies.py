@@ -196,7 +196,7 @@ def answered(kind: str, status: int, headers: dict[str, str], body: bytes) -> An
     return refresh
 
 
-@few(50)
+@few(20)
 @given(REFRESHERS, STATUSES, HEADERS, BODIES)
 @example("grant", 200, {}, b'{"access_token": "a\r\nX: y"}')
 @example("grant", 503, {"Retry-After": "Fri, 31 Dec 99999999999 23:59:59 GMT"}, b"")
@@ -207,7 +207,7 @@ def test_any_answer_is_read(kind: str, status: int, headers: dict[str, str], bod
 PAIRS = {"grant": ("access_token", "refresh_token"), "JSON": ("access", "refresh")}
 
 
-@few(40)
+@few(20)
 @given(REFRESHERS, HEADERS, st.lists(FIELDS, max_size=4), st.sampled_from(["JSON", "a form"]))
 def test_no_answer_with_a_pair_in_it_is_refused_or_loses_its_refresh_token(
     kind: str, headers: dict[str, str], beside: list[tuple[str, str]], wording: str

@@ -110,6 +110,7 @@ def test_people_get_a_table_and_a_timeline():
     assert sum(line.startswith("thread ") for line in lines) == 3
 
 
+@pytest.mark.long("terminals")
 def test_an_announced_expiry_is_met_ahead_of_time():
     settings = demo.DemoSettings(
         threads=3, expiries=3, token_seconds=0.4, refresh_seconds=0.01, rate=100, announce=True
@@ -132,6 +133,7 @@ def flawed_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(demo.APPROACHES, "this adapter", demo.no_handling)
 
 
+@pytest.mark.long("terminals")
 @pytest.mark.usefixtures("flawed_adapter")
 def test_a_flaw_of_the_adapter_is_exit_code_1():
     result = cli_runner().invoke(command, ["demo", *BRIEF])
@@ -140,6 +142,7 @@ def test_a_flaw_of_the_adapter_is_exit_code_1():
     assert "thread 0" not in result.stdout  # nothing was refreshed
 
 
+@pytest.mark.long("terminals")
 @pytest.mark.usefixtures("flawed_adapter")
 def test_without_a_refresh_there_is_no_picture(tmp_path):
     picture = tmp_path / "timeline.svg"
@@ -201,6 +204,7 @@ def running(*arguments: str, **how: Any) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
+@pytest.mark.long("terminals")
 def test_progress_is_live_and_ctrl_c_ends_it_quietly(terminal):
     ours, theirs = terminal
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
@@ -215,6 +219,7 @@ def test_progress_is_live_and_ctrl_c_ends_it_quietly(terminal):
     assert "Traceback" not in shown
 
 
+@pytest.mark.long("terminals")
 def test_the_prompt_for_a_login_shows_nothing_of_it(terminal, tmp_path):
     ours, theirs = terminal
     path = tmp_path / "token.json"

@@ -485,6 +485,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(echo, store):
     assert process.returncode == 141
 
 
+@pytest.mark.long("terminals")
 def test_a_reader_that_was_never_there_ends_it_quietly(echo, store):
     """A short answer stays in the buffer, and would be lost at exit without a word."""
     server = echo()

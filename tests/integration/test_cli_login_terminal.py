@@ -139,6 +139,7 @@ def test_a_program_tells_the_time_that_is_left_too(server, store, environ, is_tt
     assert "\x1b" not in program.told
 
 
+@pytest.mark.long("terminals")
 @pytest.mark.parametrize("stdin", ["closed", *long("terminals", "null")])
 @pytest.mark.parametrize("is_tty", [True, *long("terminals", False)], ids=["tty", "pipe"])
 def test_without_a_terminal_to_type_at_another_device_is_the_way(server, store, stdin, is_tty):
@@ -177,6 +178,7 @@ def test_a_qr_code_is_for_terminals_that_can_show_it(server, store, environ, is_
     assert max(len(line) for line in told.splitlines() if "█" in line or "(" in line) <= 80
 
 
+@pytest.mark.long("terminals")
 def test_a_qr_code_that_is_too_wide_is_left_out(server, store):
     line = login(server, store, "--no-browser", "--qr", "--param", f"x={'y' * 400}")
     with TypedCommand(*line) as command:

@@ -156,6 +156,7 @@ def test_nothing_of_a_broken_answer_is_obeyed(
     assert "Error: " in result.stderr or reply.endswith(b"body")
 
 
+@pytest.mark.long("terminals")
 def test_to_a_pipe_the_bytes_go_as_they_came_though_errors_go_to_a_terminal(
     raw_server: Callable[..., RawServer], store: FileTokenStore
 ) -> None:
@@ -173,6 +174,7 @@ def test_to_a_pipe_the_bytes_go_as_they_came_though_errors_go_to_a_terminal(
     assert shown.startswith("Error: the server answered 404 <b>\\x1b[31m")
 
 
+@pytest.mark.long("terminals")
 def test_a_terminal_that_knows_few_characters_gets_escapes(
     http_server: Callable[..., HTTPServer], store: FileTokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +213,7 @@ def test_what_a_token_claims_is_not_obeyed(tmp_path: Path, words: list[str]) -> 
     assert result.exit_code == 0
 
 
+@pytest.mark.long("terminals")
 def test_a_claim_that_a_terminal_cannot_write_is_an_escape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_a_refresh_token_that_comes_again_ends_the_login_for_all(
     assert site.token_requests() == asked + 1
 
 
+@pytest.mark.long("servers")
 def test_a_reply_that_was_lost_is_had_at_once_within_the_grace_period(
     serve: Callable[..., Site],
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_reply_that_was_lost_is_had_at_once_within_the_grace_period(
     assert grant(first) == source.token()
 
 
+@pytest.mark.long("servers")
 def test_a_reply_that_was_lost_ends_the_login_without_a_grace_period(
     serve: Callable[..., Site],
 ) -> None:
@@ -129,6 +131,7 @@ def test_a_reply_that_was_lost_ends_the_login_without_a_grace_period(
     assert site.token_requests() == 2
 
 
+@pytest.mark.long("servers")
 def test_its_own_pages_answer_403_which_has_to_be_said(serve: Callable[..., Site]) -> None:
     site = serve()
     source = TokenSource(

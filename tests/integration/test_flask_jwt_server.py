@@ -47,6 +47,7 @@ def test_32_threads_outlive_tokens_of_three_seconds(serve: Callable[..., Site]) 
     serve(lifetime=3).tokens_are_outlived(by_the_end_of=1 / 3)
 
 
+@pytest.mark.long("servers")
 def test_one_refresh_token_used_by_two_ends_the_login_for_all(serve: Callable[..., Site]) -> None:
     """What threads without the adapter come to; with it, 32 of them ask once what became of it."""
     site = serve()

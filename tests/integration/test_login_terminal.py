@@ -136,6 +136,7 @@ def test_ctrl_c_ends_it_within_a_second_and_nothing_listens_any_more(start, issu
         assert issuer.exchanges == []
 
 
+@pytest.mark.long("terminals")
 @pytest.mark.parametrize("stdin", ["closed", *long("terminals", "null")])
 def test_without_a_terminal_the_browser_can_still_come_back(start, issuer, stdin: str) -> None:
     from tests.support.person import ask
@@ -148,6 +149,7 @@ def test_without_a_terminal_the_browser_can_still_come_back(start, issuer, stdin
         assert terminal.wait() == 0
 
 
+@pytest.mark.long("terminals")
 def test_the_address_is_one_plain_line(start) -> None:
     with start(environ={"TERM": "dumb", "COLUMNS": "80", "PYTHONIOENCODING": "ascii"}) as terminal:
         said = terminal.hear("(60 s)")
@@ -180,6 +182,7 @@ log_in_by_device(grant, timeout=300, say=print, keep=lambda token: print("ke" + 
 """
 
 
+@pytest.mark.long("terminals")
 def test_ctrl_c_ends_the_waiting_for_a_device_within_a_second(http_server) -> None:
     from tests.support.terminal import Terminal
 

@@ -106,6 +106,7 @@ def test_a_program_that_ends_during_a_refresh_waits_for_it_and_saves_the_token(
     assert (example_com.token_requests, stored(tmp_path)) == (1, "access-2")
 
 
+@pytest.mark.long("process-life")
 def test_a_refresh_on_a_daemon_thread_ends_with_the_program_and_leaves_the_turn_to_others(
     example_com: ExampleCom, tmp_path: Path
 ) -> None:

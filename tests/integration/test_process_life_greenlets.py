@@ -108,6 +108,7 @@ def test_ten_greenlets_meet_one_expiry_and_refresh_once_while_others_go_on(
     assert example_com.rejections == CALLERS
 
 
+@pytest.mark.long("process-life")
 @pytest.mark.parametrize(
     ("patched", "error"),
     [

@@ -63,6 +63,7 @@ ENDING = [
 ]
 
 
+@pytest.mark.long("process-life")
 @pytest.mark.parametrize(
     ("number", "raised"), [*ENDING, *long("process-life", ("SIGALRM", "TimeoutError"))]
 )
@@ -101,6 +102,7 @@ def test_a_signal_to_a_leading_main_thread_lets_another_take_over(
     assert (example_com.token_requests, example_com.given) == (2, 2)
 
 
+@pytest.mark.long("process-life")
 def test_an_ordinary_exception_of_a_handler_in_the_leader_is_a_failure_of_the_refresh(
     example_com: ExampleCom, tmp_path: Path
 ) -> None:

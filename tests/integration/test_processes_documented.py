@@ -30,6 +30,7 @@ def home(example_com: ExampleCom, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return tmp_path
 
 
+@pytest.mark.long("process-life")
 @pytest.mark.parametrize(
     "name", ["executor", "gevent", *long("process-life", "joblib", "dask", "eventlet")]
 )

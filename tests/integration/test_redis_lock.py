@@ -365,6 +365,7 @@ def test_another_thread_of_the_holder_is_outside_its_turn(store):
     assert store.load() == NEW
 
 
+@pytest.mark.long("stores")
 def test_a_fork_of_the_holder_is_outside_its_turn(store):
     holder = OtherProcess(store)
     holder.do("enter", 0)

@@ -368,6 +368,7 @@ def test_a_replica_is_read_and_not_written(server, valkey_server):
         store.lock(0).__enter__()
 
 
+@pytest.mark.long("stores")
 def test_a_failover_in_a_turn_is_not_noticed_if_the_replica_was_in_step(
     server, valkey_server, valkey_sentinel
 ):
@@ -433,6 +434,7 @@ def test_replicas_are_waited_for_a_second_or_half_the_socket_timeout(
     assert set(asked) == {milliseconds}
 
 
+@pytest.mark.long("stores")
 def test_replicas_with_another_history_do_not_count(server, valkey_server):
     """The primary is replaced between the write and the question who has it."""
     behind = valkey_server(replica_of=server)

@@ -48,6 +48,7 @@ def test_32_threads_outlive_tokens_of_three_seconds(serve: Callable[..., Site]) 
     serve(lifetime=3).tokens_are_outlived(by_the_end_of=1 / 3)
 
 
+@pytest.mark.long("servers")
 def test_a_refresh_token_that_comes_again_ends_the_login_of_who_sent_it(
     serve: Callable[..., Site],
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_refresh_token_that_comes_again_ends_the_login_of_who_sent_it(
     assert refresher(renewed).refresh_token != renewed.refresh_token
 
 
+@pytest.mark.long("servers")
 def test_an_account_that_was_closed_ends_the_login(serve: Callable[..., Site]) -> None:
     site = serve()
     refresher, token = site.refresher(), site.log_in()
@@ -91,6 +93,7 @@ def with_an_expired_token(site: Site) -> TokenSource:
     return source
 
 
+@pytest.mark.long("servers")
 def test_a_page_that_asks_for_a_password_first_needs_no_rule(serve: Callable[..., Site]) -> None:
     site = serve()
     source = with_an_expired_token(site)
@@ -104,6 +107,7 @@ def test_a_page_that_asks_for_a_password_first_needs_no_rule(serve: Callable[...
     assert site.token_requests() == 1
 
 
+@pytest.mark.long("servers")
 def test_a_page_that_asks_for_a_session_first_needs_a_rule(serve: Callable[..., Site]) -> None:
     site = serve()
     source = with_an_expired_token(site)

@@ -523,6 +523,7 @@ def test_a_connection_that_breaks_at_the_creation_of_the_table_is_not_noticed(ur
     assert store.load() == NEW
 
 
+@pytest.mark.long("stores")
 def test_a_server_that_restarts_within_a_turn_takes_the_save(postgres_server):
     server = postgres_server(durable=False)
     store = SQLTokenStore(server.url, name="reports")

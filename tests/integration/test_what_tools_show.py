@@ -24,6 +24,7 @@ OLD = Token("old-access-7f3e9a1c", "old-refresh-5b2d8e4f")
 CLIENT = {"client_id": "reports", "client_secret": "client-secret-0a9b8c7d"}
 
 
+@pytest.mark.long("process-life")
 def test_an_interrupt_shows_nothing_that_was_sent(
     raw_server: Callable[..., RawServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

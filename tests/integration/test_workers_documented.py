@@ -87,6 +87,7 @@ def test_all_threads_of_all_gunicorn_workers_meet_one_expiry_and_refresh_once(
     assert site.given == 2  # the expiry, and one token
 
 
+@pytest.mark.long("process-life")
 def test_a_gunicorn_worker_that_is_killed_in_a_refresh_leaves_it_to_the_other(
     site: ExampleCom, gunicorn: Gunicorn, clients: ThreadPoolExecutor
 ) -> None:
@@ -226,6 +227,7 @@ def expire_and_get(site: ExampleCom, *pods: TokenSource) -> None:
     assert site.given == dead + 1
 
 
+@pytest.mark.long("process-life")
 def test_a_key_is_rotated_in_three_roll_outs_while_all_pods_read(
     site: ExampleCom, roll_out: Callable[[str], TokenSource], valkey: ValkeyServer
 ) -> None:

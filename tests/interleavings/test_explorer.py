@@ -116,7 +116,7 @@ def all_outcomes(program: list[list[tuple[str, int]]], passes: float | None) -> 
     return outcomes
 
 
-@few(6, "interleavings")
+@few(2, "interleavings")
 @given(program=PROGRAMS, passes=st.sampled_from([None, 10.0]))
 def test_every_outcome_is_found(program: list[list[tuple[str, int]]], passes: float | None) -> None:
     found: set[Outcome] = set()

@@ -386,7 +386,7 @@ def connected(url):
     return connection.value.args
 
 
-@few(80)
+@few(30)
 @given(URLS)
 @example("https://api.example.com\\@a:1/")
 @example("https://api.example.com:0")
@@ -402,7 +402,7 @@ def test_where_a_token_is_allowed_both_parsers_and_the_connection_go(url):
         assert "@" not in urlsplit(url).netloc
 
 
-@few(80)
+@few(30)
 @given(URLS)
 @example("https://API.example.com:00443")
 @example("https://a:1?b")
@@ -420,7 +420,7 @@ def test_a_prepared_url_is_allowed_exactly_if_both_parsers_go_to_an_origin(url):
     assert SEVERAL.allow(prepared) == (agreed and "@" not in urlsplit(prepared).netloc)
 
 
-@few(80)
+@few(30)
 @given(URLS)
 @example("https://B\u00fccher.example/")
 @example("https://localhost:8/x y")

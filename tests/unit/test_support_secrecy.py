@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.secrecy import EXEMPT
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +122,7 @@ def many():
 """
 
 
+@pytest.mark.long("attacks")
 def test_what_comes_out_is_found_in_the_test_that_it_comes_out_in(tmp_path: Path) -> None:
     tests = [f"def test_told_{n}():\n    {line}\n" for n, line in enumerate(TOLD)]
     tests += [f"def test_not_told_{n}():\n    {line}\n" for n, line in enumerate(NOT_TOLD)]

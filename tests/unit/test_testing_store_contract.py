@@ -347,6 +347,7 @@ class TestNothing(TokenStoreContract):
 """
 
 
+@pytest.mark.long("stores")
 def test_an_outsider_reads_what_is_wrong(tmp_path):
     (tmp_path / "test_outsiders.py").write_text(OUTSIDERS)
     arguments = ["-p", "no:cacheprovider", "-k", "test_a_cleared_store_can_be_saved_to_again"]
