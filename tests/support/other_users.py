@@ -6,6 +6,7 @@ import codecs
 import json
 import os
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,11 @@ def as_user(uid: int, *calls: Callable[[], object]) -> list[str]:
     """Return what each of *calls* returns, made by the user in a process of his own; or the message
     of its error."""
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # Python 3.12 and newer do not fork without a word where there are threads, and the workers
+        # of pytest-xdist have one that listens. The child needs nothing of it.
+        warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         status = 1
         try:
