@@ -1,9 +1,12 @@
-"""What a package has to offer, imported when somebody asks for it."""
+"""What a package has to offer, imported when somebody asks for it: all that it needs, then."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 
@@ -27,3 +30,28 @@ def on_demand(package: str, names: Mapping[str, Iterable[str]]) -> Callable[[str
         return getattr(importlib.import_module(places[name], package), name)
 
     return __getattr__
+
+
+_Lazy: Any = getattr(types, "LazyImportType", ())  # of Python 3.15 (PEP 810)
+
+
+def import_the_rest_of(package: str) -> None:
+    """Import what the modules of *package* leave until it is used (PEP 810).
+
+    By then a program may have given up the right to read it, or the file may be that of another
+    version. What cannot be imported is left as it is.
+    """
+    left: set[tuple[str, str]] = set()
+    while more := set(_lazy_names_in(package)) - left:
+        left |= more
+        for path, name in more:
+            with suppress(ImportError):
+                getattr(sys.modules[path], name)
+
+
+def _lazy_names_in(package: str) -> Iterator[tuple[str, str]]:
+    for path, module in list(sys.modules.items()):
+        if path.partition(".")[0] == package:
+            for name, value in list(vars(module).items()):
+                if isinstance(value, _Lazy):
+                    yield path, name

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from .._errors import StoreLockTimeoutError
+from .._on_demand import import_the_rest_of
 from ._file_privacy import refuse_lock_of_others
 from ._file_system import (
     NO_LOCKS,
@@ -21,6 +22,8 @@ from ._file_system import (
 )
 from ._file_way import Place
 from ._timeout import check_timeout
+
+import_the_rest_of("filelock")
 
 # Seconds between two looks at a busy lock. A waiter enters half of it after the holder has left, in
 # the median; a look takes 0.2 ms of processor time.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import requests_tokenrefresh
-from requests_tokenrefresh import FileTokenStore, RefreshTokenGrant
+from requests_tokenrefresh import FileTokenStore, RefreshTokenGrant, _on_demand
+from requests_tokenrefresh._on_demand import import_the_rest_of
 from tests.support.length import long
 
 # What takes long to import, and what a program may not have at all.
@@ -133,6 +136,47 @@ assert len(set(found)) == {len(ON_DEMAND)}
 def test_a_name_on_demand_is_listed_and_found(name: str) -> None:
     assert name in dir(requests_tokenrefresh)
     assert getattr(requests_tokenrefresh, name).__name__ == name
+
+
+class Lazy:
+    """What Python 3.15 has for a name whose module is imported when it is used."""
+
+    def __init__(self, load: Callable[[], object]) -> None:
+        self.load = load
+
+
+class LazyModule(types.ModuleType):
+    def __getattribute__(self, name: str) -> object:
+        value = super().__getattribute__(name)
+        if isinstance(value, Lazy):
+            value = value.load()
+            setattr(self, name, value)
+        return value
+
+
+def test_what_a_package_leaves_until_it_is_used_can_be_imported_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also what only that leaves; not what another leaves, nor what cannot be imported."""
+
+    def module(path: str, **names: object) -> types.ModuleType:
+        made = LazyModule(path)
+        vars(made).update(names)
+        monkeypatch.setitem(sys.modules, path, made)
+        return made
+
+    def absent() -> object:
+        raise ImportError
+
+    monkeypatch.setattr(_on_demand, "_Lazy", Lazy)
+    last = Lazy(lambda: "the last")
+    names = {"absent": Lazy(absent), "later": Lazy(lambda: module("leaving.later", last=last))}
+    leaving, another = module("leaving", **names), module("leaving_nothing", later=last)
+    import_the_rest_of("leaving")
+    assert vars(leaving)["absent"] is names["absent"]
+    assert vars(leaving)["later"] is sys.modules["leaving.later"]
+    assert vars(sys.modules["leaving.later"])["last"] == "the last"
+    assert vars(another)["later"] is last
 
 
 def test_there_is_no_other_name() -> None:
