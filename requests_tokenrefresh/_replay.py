@@ -168,7 +168,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """Return *error* and what requests and urllib3 have wrapped in it."""
     while error is not None:
         yield error
-        error = getattr(error, "reason", None) or _first_error_in(error.args)
+        # The cause is where urllib3-future has it.
+        error = getattr(error, "reason", None) or _first_error_in(error.args) or error.__cause__
 
 
 def _first_error_in(args: tuple[Any, ...]) -> BaseException | None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import requests
 from urllib3.exceptions import (
+    IncompleteRead,
     MaxRetryError,
     NewConnectionError,
     ProtocolError,
@@ -67,8 +68,10 @@ def is_lost(error: Exception) -> bool:
         cause = next((inner for inner in cause.args if isinstance(inner, Exception)), cause)
     if isinstance(cause, NewConnectionError):
         return not isinstance(cause.__cause__ or cause.__context__, TimeoutError)
+    # urllib3 has what has happened among the arguments, urllib3-future as the cause.
     return isinstance(cause, ProtocolError) and any(
-        isinstance(inner, ConnectionError | http.client.IncompleteRead) for inner in cause.args
+        isinstance(inner, ConnectionError | http.client.IncompleteRead | IncompleteRead)
+        for inner in (cause, *cause.args, cause.__cause__)
     )
 
 

@@ -601,9 +601,19 @@ def aborted(cause: Exception) -> ProtocolError:
     return ProtocolError("Connection aborted.", cause)
 
 
+def closed_before_an_answer(cause: Exception) -> ProtocolError:
+    """What urllib3-future has for it."""
+    error = ProtocolError("Remote end closed connection without response")
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "method", "again"),
     [
+        (requests.ConnectionError(closed_before_an_answer(ConnectionResetError())), "GET", True),
+        (requests.ConnectionError(closed_before_an_answer(ConnectionResetError())), "POST", False),
+        (requests.ConnectionError(closed_before_an_answer(TimeoutError())), "GET", False),
         (requests.ConnectionError(aborted(ConnectionResetError())), "GET", True),
         (requests.ConnectionError(aborted(BrokenPipeError())), "GET", True),
         (requests.ConnectionError(aborted(ConnectionAbortedError())), "POST", False),

@@ -27,6 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from requests.auth import HTTPDigestAuth
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import IncompleteRead, ProtocolError
 
 from requests_tokenrefresh import mount
 from requests_tokenrefresh._errors import InsecureTransportError, RefreshFailedError
@@ -283,6 +285,30 @@ def test_a_lost_answer_is_asked_for_once_more_at_once(raw_server, lose):
     server = raw_server(lambda connection: scripts.pop(0)(connection))
     assert grant(server)(OLD).access_token == "new-access-token"
     assert server.accepted == 2
+
+
+class HalfReadError(IncompleteRead, ProtocolError):
+    """As urllib3-future has it: nothing is wrapped around it."""
+
+
+CLOSED = ProtocolError("Remote end closed connection without response")
+CLOSED.__cause__ = ConnectionResetError()  # as well; not among its arguments
+
+
+@pytest.mark.parametrize("lost", [CLOSED, HalfReadError(1, 2)], ids=repr)
+def test_an_answer_is_known_to_be_lost_on_urllib3_future(http_server, monkeypatch, lost):
+    ways = [lost]
+    urlopen = HTTPConnectionPool.urlopen
+
+    def lose_once(*args, **kwargs):
+        if ways:
+            raise ways.pop()
+        return urlopen(*args, **kwargs)
+
+    monkeypatch.setattr(HTTPConnectionPool, "urlopen", lose_once)
+    server = http_server(lambda _: Reply.json({"access_token": "new-access-token"}))
+    assert grant(server)(OLD).access_token == "new-access-token"
+    assert not ways
 
 
 @pytest.mark.parametrize("lose", LOST.values(), ids=LOST)
