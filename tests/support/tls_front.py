@@ -41,7 +41,7 @@ def tls_front(target: int, folder: Path) -> Iterator[TLSFront]:
         folder: Where to write the certificate and its key.
     """
     certificate, key = folder / "front.pem", folder / "front.key"
-    _write_certificate(certificate, key)
+    write_certificate(certificate, key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     forwarder = _Forwarder(target)
@@ -106,7 +106,7 @@ def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
         loop.close()
 
 
-def _write_certificate(certificate: Path, key_file: Path) -> None:
+def write_certificate(certificate: Path, key_file: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
