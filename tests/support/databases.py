@@ -7,13 +7,14 @@ environment variable ``CI`` is set) it fails them, if pip could have brought it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.mariadb_server import MariaDBServer
 from tests.support.postgres_server import PostgresServer
+from tests.support.server_process import MissingServer
 from tests.support.valkey_server import ValkeySentinel, ValkeyServer
 
 
@@ -102,3 +103,16 @@ def mariadb_server() -> Iterator[Callable[..., MariaDBServer]]:
         yield lambda *options, **settings: servers.enter_context(
             MariaDBServer(*options, **settings)
         )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Have a missing server told of in one line, whatever the number of tests that want it: as
+    skipped where it was looked for."""
+    report = yield
+    if call.excinfo is not None and isinstance(call.excinfo.value, MissingServer):
+        place = call.excinfo.traceback[-1]
+        report.longrepr = (str(place.path), place.lineno + 1, str(call.excinfo.value))
+    return report

@@ -225,8 +225,12 @@ def find_wheel(package: str) -> Path | None:
     return Path(spec.origin).parent
 
 
+class MissingServer(pytest.skip.Exception):
+    """Skips a test, for want of a server. It says how to have one."""
+
+
 def unavailable(reason: str) -> NoReturn:
     """Skip the test, for want of a server; on CI, fail it, unless on Windows."""
     if os.environ.get("CI") and sys.platform != "win32":
         pytest.fail(reason)
-    pytest.skip(reason)
+    raise MissingServer(reason)
