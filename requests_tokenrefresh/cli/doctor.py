@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import ssl
@@ -34,14 +35,15 @@ _MOST_HOSTS = 8
 
 
 @click.command()
-@store_option
+@functools.partial(store_option, required=False)
 @click.option("--url", metavar="URL", help="An address of the API, whose server is looked at too.")
-def doctor(store: FileTokenStore, url: str | None) -> None:
+def doctor(store: FileTokenStore | None, url: str | None) -> None:
     """Tell what a report of a fault needs, and what is wrong, as a text to paste.
 
     Versions, the token file and who may use it, whose client the login is and when it expires, and
     for each server of the login its clock, proxies and netrc. Each is asked once, without a token.
-    No token, password or user name is told.
+    No token, password or user name is told. Without --store, as for a login that is in no file,
+    only the machine and the server at --url are looked at.
 
     The exit code is 1 if something is wrong.
     """
@@ -49,8 +51,7 @@ def doctor(store: FileTokenStore, url: str | None) -> None:
         hosts = [] if url is None else [_origin_of(url)]
     report = Report()
     _tell_versions(report)
-    token = _tell_store(report, store)
-    if token is not None:
+    if store is not None and (token := _tell_store(report, store)) is not None:
         _tell_login(report, store, token)
         hosts += _hosts_of(token)
     _tell_environment(report)
@@ -85,7 +86,7 @@ def _tell_store(report: Report, store: FileTokenStore) -> Token | None:
     """Tell of the token file what the store says of it, and return what is in it."""
     report.begin("store")
     report.tell("file", store.path)
-    report.tell("private", "yes" if store.private else "not checked")
+    report.tell("has to be private", "yes" if store.private else "no")
     try:
         token = store.load()
     except TokenStoreError as error:

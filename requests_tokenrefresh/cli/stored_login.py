@@ -24,13 +24,14 @@ from .exits import HOW_TO_LOG_IN, LOGIN_REQUIRED, fail
 LOCK_TIMEOUT = 30.0  # seconds
 
 
-def store_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Give *command* the options that say which token file is meant, and the `store` of it."""
+def store_option(command: Callable[..., None], *, required: bool = True) -> Callable[..., None]:
+    """Give *command* the options that say which token file is meant, and the `store` of it; None
+    if it is not *required*, and nobody has said it."""
 
     @click.option(
         "--store",
         "path",
-        required=True,
+        required=required,
         metavar="FILE",
         help="The token file. It is created with mode 0600, and refused if others can read it.",
     )
@@ -40,9 +41,9 @@ def store_option(command: Callable[..., None]) -> Callable[..., None]:
         help="Take the token file though others can read it, or it is theirs: a mounted secret.",
     )
     @functools.wraps(command)
-    def with_store(path: str, no_private: bool, **options: Any) -> None:
+    def with_store(path: str | None, no_private: bool, **options: Any) -> None:
         try:
-            store = FileTokenStore(path, private=not no_private)
+            store = None if path is None else FileTokenStore(path, private=not no_private)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--store") from None
         command(store=store, **options)

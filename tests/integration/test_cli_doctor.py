@@ -49,8 +49,9 @@ def log_in(store: FileTokenStore, url: str | None = None, **fields: Any) -> None
     store.save(Token(**known | fields))
 
 
-def doctor(store: FileTokenStore, *more: str) -> Result:
-    result = cli_runner().invoke(command, ["doctor", "--store", str(store.path), *more])
+def doctor(store: FileTokenStore | None, *more: str) -> Result:
+    of_a_file = [] if store is None else ["--store", str(store.path)]
+    result = cli_runner().invoke(command, ["doctor", *of_a_file, *more])
     assert result.exception is None or isinstance(result.exception, SystemExit)
     for secret in (ACCESS, REFRESH, CLIENT_SECRET, PASSWORD):
         assert secret not in result.output
@@ -102,6 +103,15 @@ def test_the_server_of_an_address_is_looked_at_too_and_its_query_stays_here(http
     result = doctor(store, "--url", f"{server.url}/reports?key={PASSWORD}")
     assert findings(result) == []
     assert [request.path for request in server.requests] == ["/"]
+
+
+def test_of_a_login_that_is_in_no_file_the_machine_and_the_servers_are_told(http_server):
+    server = a_server(http_server, ("Date", formatdate(usegmt=True)))
+    result = doctor(None, "--url", server.url)
+    assert findings(result) == []
+    facts = told(result)
+    assert {"Python", "requests", "answers", "proxy", "clock"} <= facts.keys()
+    assert facts.keys().isdisjoint({"file", "login", "issuer"})
 
 
 NOBODY_SAID = "its issuer alone, unless whoever opens it says more"
@@ -218,9 +228,13 @@ def test_nobody_has_logged_in(store):
 def test_a_file_that_others_can_read_is_found_by_the_stores_own_check(store):
     log_in(store)
     store.path.chmod(0o644)
-    [found] = findings(doctor(store))
+    result = doctor(store)
+    [found] = findings(result)
     assert "chmod 600" in found
-    assert findings(doctor(store, "--no-private")) == []
+    assert told(result)["has to be private"] == "yes"
+    result = doctor(store, "--no-private")
+    assert findings(result) == []
+    assert told(result)["has to be private"] == "no"
 
 
 def test_a_file_that_holds_something_else_is_found_and_not_repeated(store):
