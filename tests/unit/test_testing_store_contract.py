@@ -260,6 +260,12 @@ def test_what_a_store_gets_wrong_is_found(contract, tmp_path, wrong):
         test(contract, wrong(tmp_path / "wrong" / "token.json"))
 
 
+def test_what_a_store_raises_on_another_thread_shows_where(contract, tmp_path):
+    store = WritesInPlace(tmp_path / "token.json")
+    with pytest.raises(StoreContentError):
+        contract.test_a_reader_never_sees_half_a_token(store, store)
+
+
 class RefusesASupersededTurn(FileTokenStore):
     """Nothing wrong with that: the token has changed since the turn began."""
 
