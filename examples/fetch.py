@@ -13,9 +13,9 @@ import sys
 
 import requests
 from requests_tokenrefresh import (
+    LoginRequiredError,
     RevocationFailedError,
     TokenRefreshAdapter,
-    TokenRefreshError,
     log_in,
     open_login,
 )
@@ -56,8 +56,10 @@ def main() -> None:
     arguments = vars(parser.parse_args())
     try:
         arguments.pop("run")(**arguments)
-    except TokenRefreshError as error:
+    except LoginRequiredError as error:
         sys.exit(f"{error}\nTo log in: fetch.py login")
+    except requests.RequestException as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -145,6 +145,7 @@ def test_the_command_logs_in_and_gets_and_logs_out(
     expire()
     assert run("fetch.py", "get", "/data") == 0
     assert json.loads(capsys.readouterr().out)["message"] == GOOD
+    assert run("fetch.py", "get", "/nothing").startswith("404 Client Error")
     assert run("fetch.py", "logout") == 0
     assert capsys.readouterr().out == "Logged out.\n"
     said = run("fetch.py", "get", "/data")
