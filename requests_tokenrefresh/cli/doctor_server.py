@@ -96,11 +96,11 @@ def _tell_clock(report: Report, origin: str, session: requests.Session, *, tells
         return
     age = answer.headers.get("Age", "")  # of an answer that a cache has kept: RFC 9111 section 5.1
     ahead = now - date - (int(age) if re.fullmatch("[0-9]{1,9}", age) else 0)
-    which = "ahead of" if ahead > 0 else "behind"
-    report.tell("clock", f"this machine is {duration(abs(ahead))} {which} it")
+    apart = f"{duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'}"
+    report.tell("clock", "as here" if abs(ahead) < 1 else f"this machine is {apart} it")
     if abs(ahead) > _APART:
         report.find(
-            f"the clock of this machine is {duration(abs(ahead))} {which} that of {origin}: set it,"
+            f"the clock of this machine is {apart} that of {origin}: set it,"
             " or stored expiries mean something else here than elsewhere"
         )
 

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import Result
 
 from requests_tokenrefresh import FileTokenStore, StoredPause, StoreUnavailableError, Token
+from requests_tokenrefresh.cli import doctor_server
 from requests_tokenrefresh.cli.command import command
 from tests.support.cli_runner import cli_runner
 from tests.support.disks import disk
@@ -305,6 +307,15 @@ def test_a_clock_that_is_wrong_is_found(http_server, store, ahead, headers, word
     found = findings(doctor(store))
     assert len(found) == (0 if words is None else 1)
     assert words is None or words in found[0]
+
+
+@pytest.mark.parametrize(
+    ("here", "told"), [(0.9, "as here"), (1.0, "this machine is 1 s ahead of it")]
+)
+def test_a_date_has_no_parts_of_a_second(http_server, monkeypatch, here, told):
+    server = a_server(http_server, ("Date", formatdate(1_700_000_000, usegmt=True)))
+    monkeypatch.setattr(doctor_server, "time", SimpleNamespace(time=lambda: 1_700_000_000 + here))
+    assert f"  clock:                 {told}\n" in doctor(None, "--url", server.url).stdout
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Sun, 99 Nov 0000 99:99:99 GMT", "\xff" * 5000])
