@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 
 from requests_tokenrefresh import TokenRefreshAdapter, TokenSource
 from tests.support.example_com import ExampleCom
+from tests.support.length import long
 from tests.support.scripts import Script
 from tests.support.servers import HTTPServer, Reply
 
@@ -64,7 +65,7 @@ IN_FLIGHT = """
 """
 
 
-@pytest.mark.parametrize("how", ["os.fork", "multiprocessing"])
+@pytest.mark.parametrize("how", ["os.fork", *long("process-life", "multiprocessing")])
 def test_parent_and_child_of_a_fork_in_mid_flight_share_its_refresh(
     example_com: ExampleCom, tmp_path: Path, how: str
 ) -> None:

@@ -37,6 +37,7 @@ def serve(http_server: Callable[..., HTTPServer], tmp_path: Path) -> Callable[..
     return start
 
 
+@pytest.mark.long("servers")
 def test_each_forced_expiry_costs_32_threads_one_refresh(serve: Callable[..., Site]) -> None:
     serve().each_expiry_costs_one_refresh()
 

@@ -167,6 +167,7 @@ def answer_first(site: ExampleCom, replies: list[Reply]) -> Fault:
 # -- cron ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long("process-life")
 def test_two_cron_jobs_that_overlap_refresh_once(
     site: ExampleCom, addresses: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
