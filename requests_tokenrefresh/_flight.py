@@ -14,7 +14,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 from ._errors import LoginRequiredError, RefreshTimeoutError
 from ._evidence import Asker
@@ -349,8 +349,8 @@ class Flights:
         flight.news.notify_all()
 
     def _end_trial(self, flight: Flight) -> None:
-        if flight.token is not None:
-            self._become(judged(self.login, NO_VERDICT, Held(flight.token, None), self.now()))
+        token = cast("Token", flight.token)  # before there is one, no trial ends
+        self._become(judged(self.login, NO_VERDICT, Held(token, None), self.now()))
 
     # -- Waiting ----------------------------------------------------------------------------------
 
