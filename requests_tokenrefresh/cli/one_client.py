@@ -67,14 +67,14 @@ class OneClient(RequestValidator):
 def is_loopback(redirect_uri: str) -> bool:
     """Whether a program on the person's own machine can listen at *redirect_uri*.
 
-    Of the loopback any port is right (RFC 8252 section 7.3), and here any path too.
+    Of the loopback any port is right (RFC 8252 section 7.3), and here any path too. oauthlib asks
+    only of what it takes for a URI without a fragment (RFC 6749 section 3.1.2).
     """
     try:
         parts = urlsplit(redirect_uri)
-        _ = parts.port  # ValueError: it is no number
+        _ = parts.port  # ValueError: there is none of that number
     except ValueError:
         return False
-    plain = re.fullmatch("[!-~]+", redirect_uri) and "@" not in parts.netloc
-    if not plain or "#" in redirect_uri:  # RFC 6749 section 3.1.2
+    if not re.fullmatch("[!-~]+", redirect_uri) or "@" in parts.netloc:
         return False
     return parts.scheme == "http" and parts.hostname in _LOOPBACK

@@ -65,7 +65,7 @@ class Asking:
         query = query if isinstance(query, str) else urlencode(query)
         return self._client.get(f"{self.url}{path}?{query}", allow_redirects=False)
 
-    def post(self, path: str, **form: str) -> requests.Response:
+    def post(self, path: str, **form: str | list[str]) -> requests.Response:
         return self._client.post(f"{self.url}{path}", data=form, allow_redirects=False)
 
     def press(self, page: requests.Response, button: str) -> requests.Response:
@@ -222,6 +222,9 @@ def test_what_is_not_as_it_must_be_leads_back_with_an_error(asking, changes, err
         "http://user@127.0.0.1/",
         "https://127.0.0.1/",
         "http://127.0.0.1:x/",
+        "http://127.0.0.1:65536/",
+        "http://u@127.0.0.1/",
+        "http://127.0.0.1/\n",
         "http://127.0.0.1/#there",
         "javascript:alert(1)",
         "/callback",
@@ -237,6 +240,15 @@ def test_the_browser_is_sent_to_nobody_but_a_program_on_its_machine(
     fields = {**REQUEST, "redirect_uri": redirect_uri, "client_id": client_id, "prompt": "none"}
     answer = asking.get("/authorize", {k: v for k, v in fields.items() if v is not None})
     assert answer.status_code == 400
+    assert "Location" not in answer.headers
+
+
+@pytest.mark.parametrize("decision", ["agree", "refuse"])
+def test_nor_is_it_after_a_decision_that_another_page_has_sent(asking, decision):
+    """RFC 6749 section 4.1.2.1: whoever has made the form may have changed it."""
+    form = {**REQUEST, "redirect_uri": "https://evil.example/callback", "decision": decision}
+    answer = asking.post("/authorize", **form)
+    assert (answer.status_code, "Not logged in" in answer.text) == (400, True)
     assert "Location" not in answer.headers
 
 
@@ -450,6 +462,7 @@ def test_a_device_code_is_good_for_one_login(asking, clock):
             "invalid_grant",
         ),
         ("/oauth/token", {"client_id": "x", "grant_type": DEVICE_CODE}, "invalid_client"),
+        ("/oauth/device", {"client_id": "demo", "scope": ["data", "openid"]}, "invalid_request"),
     ],
 )
 def test_what_no_device_of_this_client_would_ask_is_refused(asking, path, form, error):
