@@ -81,7 +81,7 @@ class Line:
                 self._typed.append(byte)
 
 
-if sys.platform == "win32":  # pragma: no cover
+if sys.platform == "win32":
 
     def _read(
         descriptor: int, wakes: int, stop: threading.Event, take: Callable[[str], object]

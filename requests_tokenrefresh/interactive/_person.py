@@ -63,11 +63,12 @@ class Person:
             ).start()
 
     def _count_down(self, ends: float) -> None:
-        while not self._over.is_set():
+        while True:
             left = max(0.0, ends - time.monotonic())
             with self._turn:
-                if not self._over.is_set():
-                    self._show(f"Waiting: {duration(left)} left")
+                if self._over.is_set():
+                    return
+                self._show(f"Waiting: {duration(left)} left")
             self._over.wait(left % 1 or 1)
 
     def _show(self, text: str) -> None:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import re
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 import responses
 
 from requests_tokenrefresh import LoginFailedError
-from requests_tokenrefresh.interactive import _listener
+from requests_tokenrefresh.interactive import _listener, _paste, _person
 from requests_tokenrefresh.interactive._browser import is_there
 from requests_tokenrefresh.interactive._by_code import log_in_by_code
 from requests_tokenrefresh.interactive._by_device import log_in_by_device
+from requests_tokenrefresh.interactive._invitation import Invitation
 from requests_tokenrefresh.interactive._listener import Listener
 from requests_tokenrefresh.interactive._loopback import Loopback, loopback_of
 from requests_tokenrefresh.interactive._pages import LOGGED_IN
 from requests_tokenrefresh.interactive._paste import Line, pasting, terminal
+from requests_tokenrefresh.interactive._person import Person
 from requests_tokenrefresh.refreshers import AuthorizationCodeGrant
 from tests.support.person import ask, is_open
 from tests.support.threads import start_together, wait_until
@@ -38,6 +44,28 @@ def tty() -> Iterator[tuple[int, int]]:
     yield ours, theirs
     for one in (ours, theirs):
         os.close(one)
+
+
+@pytest.fixture
+def told(tty, monkeypatch) -> Iterator[Callable[[], str]]:
+    """Standard error is a terminal; return what has come there so far."""
+    person, program = tty
+    os.set_blocking(person, False)
+    came = bytearray()
+
+    def told() -> str:
+        with contextlib.suppress(BlockingIOError):
+            came.extend(os.read(person, 1000))
+        return came.decode().replace("\r\n", "\n")
+
+    monkeypatch.setenv("TERM", "xterm")
+    with os.fdopen(os.dup(program), "w") as stderr:
+        monkeypatch.setattr(_person, "sys", SimpleNamespace(stderr=stderr))
+        yield told
+
+
+def runs(thread: str) -> bool:
+    return any(one.name == thread for one in threading.enumerate())
 
 
 @posix
@@ -105,6 +133,23 @@ def test_a_browser_that_cannot_be_opened_is_said(tty, raw_server) -> None:
 
 
 @posix
+def test_the_time_that_is_left_is_told_until_the_end_and_then_blanked_out(told) -> None:
+    with Person() as person:
+        person(Invitation("Open it.", address="https://auth.example.com/", seconds=90))
+        wait_until(lambda: re.fullmatch(r"Open it\.\nWaiting: .* left", told()))
+    wait_until(lambda: not runs("login-clock"))
+    wait_until(lambda: re.search(r"left\r {8,}\r\Z", told()))
+
+
+@posix
+def test_what_is_no_invitation_is_told_without_a_clock(told) -> None:
+    with Person() as person:
+        person("No browser could be opened here.")
+        assert not runs("login-clock")
+    wait_until(lambda: told() == "No browser could be opened here.\n")
+
+
+@posix
 def test_each_line_is_taken_as_it_is_ended(tty) -> None:
     person, program = tty
     lines: list[str] = []
@@ -133,8 +178,25 @@ def test_a_terminal_that_goes_away_is_no_error() -> None:
     person, program = pty.openpty()
     with pasting(program, print):
         os.close(person)
-        wait_until(lambda: all(one.name != "login-paste" for one in threading.enumerate()))
+        wait_until(lambda: not runs("login-paste"))
     os.close(program)
+
+
+@posix
+def test_nor_is_one_that_may_not_be_read_any_more(tty, monkeypatch) -> None:
+    """By an orphan, whose shell has ended and left it in the background."""
+    person, program = tty
+    read = os.read
+
+    def refuse(descriptor: int, most: int) -> bytes:
+        if descriptor == program:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(descriptor, most)
+
+    monkeypatch.setattr(_paste.os, "read", refuse)
+    with pasting(program, print):
+        os.write(person, b"anything\n")
+        wait_until(lambda: not runs("login-paste"))
 
 
 def test_a_line_that_never_ends_is_cut() -> None:
