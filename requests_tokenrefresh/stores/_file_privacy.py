@@ -136,10 +136,10 @@ def told_of(path: Path) -> str:
     whose the folder is that cannot be entered on the way to it."""
     if not MODE_TELLS_WHO_MAY_READ:
         return ""
-    closed = _closed_folder(path)
     try:
+        closed = _closed_folder(path)
         status = (closed or path).lstat()
-    except OSError:
+    except OSError:  # somebody has removed it meanwhile
         return ""
     whose = (
         f"belongs to uid {status.st_uid} with mode {stat.S_IMODE(status.st_mode):04o}, and this is "
@@ -156,8 +156,6 @@ def _closed_folder(path: Path) -> Path | None:
             one.lstat()
         except PermissionError:
             return one.parent
-        except OSError:
-            return None
     return None
 
 

@@ -279,6 +279,35 @@ def test_a_group_may_write_that_nobody_else_is_in(
     assert answer == "None" if may else "can be written by other users (mode 2775)" in answer
 
 
+def test_nor_one_that_has_a_name_if_this_user_has_none(shared, monkeypatch):
+    """A number in a container, in a group of its image."""
+    folder = shared / "own"
+    own(folder, NOBODY, 4712)
+    folder.chmod(0o2775)
+    staff = type("Group", (), {"gr_name": "staff", "gr_mem": []})
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    monkeypatch.setattr("grp.getgrgid", {4712: staff}.__getitem__)
+    [answer] = told(folder / "token.json", load)
+    assert "can be written by other users (mode 2775)" in answer
+
+
+def test_where_neither_access_lists_nor_sandboxes_can_be_asked_of_the_mode_decides(
+    shared, monkeypatch
+):
+    """macOS has none of this interface."""
+    monkeypatch.delattr(os, "getxattr")
+    monkeypatch.setattr(_file_trust, "_OVERFLOW", shared / "nothing")
+    folder = shared / "own"
+    own(folder, NOBODY, 0)
+    folder.chmod(0o770)
+
+    def load_anew(store: FileTokenStore) -> object:
+        _file_trust._stand_in.cache_clear()
+        return store.load()
+
+    assert told(folder / "token.json", load_anew) == ["None"]
+
+
 def as_user_entry(name: str, uid: int, gid: int) -> Any:
     return type("User", (), {"pw_name": name, "pw_uid": uid, "pw_gid": gid})
 

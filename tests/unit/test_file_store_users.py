@@ -20,7 +20,7 @@ from requests_tokenrefresh import (
     StoreUnavailableError,
     TokenStoreError,
 )
-from requests_tokenrefresh.stores import _file, _file_way
+from requests_tokenrefresh.stores import _file, _file_privacy, _file_way
 from tests.support.other_users import NOBODY, STRANGER, only_root, own, pretend_to_be_another, told
 from tests.support.token_files import (
     NEW,
@@ -128,6 +128,21 @@ def test_a_file_that_cannot_be_read_names_its_owner(store, path, monkeypatch):
     assert refusal(StoreUnavailableError, FileTokenStore.load, store) == (
         f"cannot read the token file {path}: {os.strerror(errno.EACCES)}; it belongs to uid {user} "
         f"with mode 0600, and this is uid {user}; make it yours: sudo chown {user} {path}"
+    )
+
+
+@pytest.mark.parametrize("lacks", ["a mode that tells", "the file, by now"])
+def test_one_whose_owner_cannot_be_told_says_so_much_less(store, path, monkeypatch, lacks):
+    def refuse(path: str, flags: int) -> int:
+        if lacks == "the file, by now":
+            Path(path).unlink()
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    store.save(OLD)
+    monkeypatch.setattr(_file, "open_at_once", refuse)
+    monkeypatch.setattr(_file_privacy, "MODE_TELLS_WHO_MAY_READ", lacks == "the file, by now")
+    assert refusal(StoreUnavailableError, FileTokenStore.load, store) == (
+        f"cannot read the token file {path}: {os.strerror(errno.EACCES)}"
     )
 
 

@@ -14,7 +14,7 @@ from requests_tokenrefresh import (
     Token,
     TokenStoreError,
 )
-from requests_tokenrefresh.stores import _file_privacy
+from requests_tokenrefresh.stores import _file_privacy, _file_way
 from tests.support.other_users import pretend_to_be_another
 from tests.support.threads import run_together
 from tests.support.token_files import (
@@ -119,6 +119,15 @@ def test_where_the_mode_does_not_tell_it_is_not_asked(store, path, monkeypatch):
     store.save(OLD)
     path.chmod(0o666)
     assert store.load() == OLD
+
+
+def test_where_the_mode_does_not_tell_links_are_followed_and_folders_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(_file_way, "MODE_TELLS_WHO_MAY_READ", False)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "real").chmod(0o777)
+    FileTokenStore(tmp_path / "link" / "a" / "b" / "token.json").save(OLD)
+    assert FileTokenStore(tmp_path / "real" / "a" / "b" / "token.json").load() == OLD
 
 
 # How it is written

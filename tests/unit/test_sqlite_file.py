@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from requests_tokenrefresh import SQLTokenStore, StoreUnavailableError, Token, TokenStoreError
+from requests_tokenrefresh.stores import _sqlite_file
 from tests.support.other_users import STRANGER, only_root, own
 from tests.support.sql_logins import connected
 
@@ -202,6 +203,14 @@ class TestOfAnother:
 
 
 # What is left alone
+
+
+def test_where_the_mode_does_not_tell_it_is_not_asked(path, monkeypatch):
+    """Windows says 0666 of every file that can be written."""
+    store_at(path).save(OLD)
+    path.chmod(0o666)
+    monkeypatch.setattr(_sqlite_file, "MODE_TELLS_WHO_MAY_READ", False)
+    assert store_at(path).load() == OLD
 
 
 def test_with_an_engine_of_ones_own_all_that_is_left_to_its_owner(path):
