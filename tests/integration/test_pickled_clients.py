@@ -74,6 +74,25 @@ def test_client_credentials_as_the_unattended_login_pickle_too(
         assert pages.token_calls == 2
 
 
+class OwnStore:
+    shared = False
+
+    def __init__(self) -> None:
+        kept = MemoryTokenStore()
+        self.load, self.save, self.clear, self.lock = kept.load, kept.save, kept.clear, kept.lock
+
+    def __reduce__(self) -> str:
+        raise TypeError("whoever wrote this store says why it does not pickle")
+
+
+def test_a_store_of_ones_own_says_itself_that_it_does_not_pickle(pages: PageSite) -> None:
+    """It may be more than a memory, which a copy does without."""
+    with open_session(pages, {"store": OwnStore()}, **client_credentials(pages)) as session:
+        assert session.get(f"{pages.url}/ok").status_code == 200
+        with pytest.raises(TypeError, match="whoever wrote this store"):
+            pickle.dumps(session)
+
+
 def test_a_refresh_token_in_memory_does_not_pickle_and_the_reason_is_true(
     pages: PageSite, in_memory: dict[str, Any]
 ) -> None:

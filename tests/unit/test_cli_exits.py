@@ -1,5 +1,6 @@
 """Exit codes, and a message instead of a stack trace."""
 
+import signal
 import ssl
 import subprocess
 import sys
@@ -20,9 +21,10 @@ from requests_tokenrefresh import (
 )
 from requests_tokenrefresh._errors import LoginFailedError, RevocationFailedError
 from requests_tokenrefresh.cli.command import COMMANDS, command
-from requests_tokenrefresh.cli.exits import CommandGroup
+from requests_tokenrefresh.cli.exits import CommandGroup, ended_by_sigterm
 from requests_tokenrefresh.refreshers._cause import advice_for
 from tests.support.cli_runner import cli_runner
+from tests.support.threads import run_together
 
 
 def run_raising(error: BaseException) -> Result:
@@ -126,3 +128,14 @@ def test_a_certificate_is_not_to_be_passed_by_an_argument_that_there_is_not():
     told = run_raising(error).stderr
     assert "set REQUESTS_CA_BUNDLE to the CA bundle that its certificate is signed by" in told
     assert "verify=" not in told
+
+
+def test_on_another_thread_than_the_first_a_signal_does_what_it_did():
+    """As Python lets no other say what it does; and nothing fails for that."""
+
+    def handler() -> object:
+        with ended_by_sigterm():
+            return signal.getsignal(signal.SIGTERM)
+
+    [there] = run_together(1, handler)
+    assert there.result() == signal.getsignal(signal.SIGTERM)

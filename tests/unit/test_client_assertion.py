@@ -196,6 +196,15 @@ BAD_KEYS = {
         },
         "too short for HS256",
     ),
+    "a secret for RS256": (
+        {
+            "private_key": None,
+            "client_secret": "hunter2" * 5,
+            "token_endpoint_auth_method": "client_secret_jwt",
+            "signing_alg": "RS256",
+        },
+        "is HS256 or HS384 or HS512, got 'RS256'",
+    ),
 }
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 import requests_tokenrefresh
-from requests_tokenrefresh import stores
+from requests_tokenrefresh import open_login, stores
 from requests_tokenrefresh.stores import FileTokenStore, MemoryTokenStore, TokenStore, open_store
 
 
@@ -66,6 +66,11 @@ def test_anything_else_is_refused_with_what_to_pass_instead(wrong, named):
         open_store(wrong)
     assert str(raised.value).endswith(named)
     assert "secret" not in str(raised.value)
+
+
+def test_a_login_is_opened_where_it_is_and_not_in_memory():
+    with pytest.raises(TypeError, match="a path, or a token store; got None"):
+        open_login(None)
 
 
 def test_an_empty_path_is_refused():

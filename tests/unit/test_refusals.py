@@ -283,6 +283,7 @@ PASSING: dict[str, Answer] = {
     "the client's own credentials, in words": (401, JSON, {"message": "invalid_client"}),
     "the client's own rights": (401, JSON, {"error": "unauthorized_client"}),
     "a field that is missing": (400, JSON, {"refresh": ["This field is required."]}),
+    "a field with something else than words": (400, JSON, {"refresh_token": [{"expired": False}]}),
     "a code in errors of errors": (400, JSON, DEEP),
     "a code as a field": (400, JSON, {"invalid_grant": True}),
     "a redirect": (302, JSON, {"error": "invalid_grant"}),

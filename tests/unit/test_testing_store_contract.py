@@ -354,9 +354,13 @@ class TestNothing(TokenStoreContract):
 
 
 @pytest.mark.long("stores")
-def test_an_outsider_reads_what_is_wrong(tmp_path):
+def test_an_outsider_reads_what_is_wrong_and_what_was_not_asked(tmp_path):
     (tmp_path / "test_outsiders.py").write_text(OUTSIDERS)
-    arguments = ["-p", "no:cacheprovider", "-k", "test_a_cleared_store_can_be_saved_to_again"]
+    asked = (
+        "test_a_cleared_store_can_be_saved_to_again or TestForgetful and ("
+        "another_process_sees or null-load or a_dead_backend and load)"
+    )
+    arguments = ["-p", "no:cacheprovider", "-rs", "-k", asked]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *arguments, f"--rootdir={tmp_path}", str(tmp_path)],
         cwd=ROOT,
@@ -370,6 +374,9 @@ def test_an_outsider_reads_what_is_wrong(tmp_path):
     assert "1 failed" in done.stdout
     assert "1 error" in done.stdout
     assert "new-access" not in done.stdout.replace('"new-access', "")
+    assert "no fixture `corrupt`: a function that puts bytes in the place of" in done.stdout
+    assert "no fixture `outage`: a context manager inside which the backend is" in done.stdout
+    assert "the store is not shared with other processes" in done.stdout
 
 
 def test_without_pytest_it_says_what_to_install():
