@@ -76,6 +76,7 @@ class PostgresServer(ServerProcess):
     def on(self, disk: RealDisk) -> Iterator[str]:
         """Give the URL of the database as one whose tables are made on *disk*."""
         disk.give_to("nobody")
+        self.clear()  # a table that the test before has left stays where it is
         with self._connect() as connection:
             connection.execute(f"CREATE TABLESPACE elsewhere LOCATION '{disk.folder}'")
         try:
