@@ -267,9 +267,8 @@ class _QuietResponse(http.client.HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
-        if self.msg is not None:
-            self.msg.defects.clear()
-            self.msg.set_payload("")
+        self.msg.defects.clear()
+        self.msg.set_payload("")
 
 
 def _held(pool: Any, line: _Line) -> Any:
