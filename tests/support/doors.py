@@ -32,6 +32,19 @@ def waiters(source: TokenSource) -> int:
     return 0 if flight is None else len(flight.news._waiters)
 
 
+def let_waits_end_too_late(source: TokenSource) -> None:
+    """Let whoever is woken from now on in the flight that is under way have waited too long just
+    then."""
+    flights = source._flights
+    flights.login.flight.news = _TooLate(flights.turn)  # type: ignore[union-attr]
+
+
+class _TooLate(threading.Condition):
+    def wait(self, timeout: float | None = None) -> bool:
+        super().wait(timeout)
+        return False
+
+
 def trial_ends(source: TokenSource) -> float:
     """Return when the trial that is under way ends without a verdict, in monotonic seconds."""
     ends: float = source._flights.login.flight.trial_ends

@@ -10,10 +10,16 @@ import pytest
 
 from requests_tokenrefresh import (
     MemoryTokenStore,
+    RefreshFailedError,
     Token,
 )
 from requests_tokenrefresh.events import RefreshEnded, RefreshStarted, WaitEnded
-from tests.support.doors import flying, lock_is_free, without_the_lock
+from tests.support.doors import (
+    flying,
+    let_waits_end_too_late,
+    lock_is_free,
+    without_the_lock,
+)
 from tests.support.logins import (
     DATA,
     START,
@@ -409,3 +415,20 @@ def test_a_waiter_waits_no_longer_for_a_trial_than_wait_timeout() -> None:
     waiters = start_together(3, lambda: source.reject(old, DATA))
     assert {o.result().access_token for o in waiters.outcomes(timeout=10)} == {"access-1"}
     assert source.on_trial(new)
+
+
+def test_who_has_waited_too_long_just_when_the_flight_lands_shares_what_came_of_it() -> None:
+    """It can land between the end of the wait and the turn of who has waited."""
+    refresher = Refresher(RefreshFailedError("the token endpoint is down"))
+    refresher.gate.clear()
+    source = make_source(refresher)
+    old = source.token()
+    leader = start_together(1, lambda: source.refresh(old))
+    assert refresher.started.wait(5)
+    let_waits_end_too_late(source)
+    waiter = start_together(1, lambda: source.refresh(old))
+    wait_for_waiters(source, 1)
+    refresher.gate.set()
+    errors = [callers.outcomes()[0].error for callers in (leader, waiter)]
+    assert {type(error) for error in errors} == {RefreshFailedError}
+    assert len(refresher.calls) == 1
