@@ -143,7 +143,7 @@ def is_open(port: int) -> bool:
     """Whether somebody listens on *port*."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # the latter, if it ends just then
         return False
     return True
 
