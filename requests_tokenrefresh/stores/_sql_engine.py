@@ -33,11 +33,12 @@ from ._sqlite_file import make_private
 
 T = TypeVar("T")
 
-# Where it costs nothing. MySQL's drivers have to tell the server, and SQLAlchemy takes no notice if
-# the connection turns out to be dead by then.
-_COMMITS_BY_ITSELF = {
+# PostgreSQL commits each statement, which spares it three of four. An SQLite that a user's engine
+# has told to do so does not: two updates are to be one step. MySQL's drivers would have to tell the
+# server, and SQLAlchemy takes no notice if the connection turns out to be dead by then.
+_COMMITS = {
     "postgresql": {"isolation_level": "AUTOCOMMIT"},
-    "sqlite": {"isolation_level": "AUTOCOMMIT"},
+    "sqlite": {"isolation_level": "SERIALIZABLE"},
 }
 
 _EXAMPLE = "postgresql+psycopg://user:password@host/database"
@@ -73,7 +74,7 @@ class Database:
         ).render_as_string()
         self.kind = self._engine.dialect.name
         # A view of the same engine, on the same pool: what is set here is for the store alone.
-        self._view = self._engine.execution_options(**_COMMITS_BY_ITSELF.get(self.kind, {}))
+        self._view = self._engine.execution_options(**_COMMITS.get(self.kind, {}))
         self._view.hide_parameters = True
 
     def connect(self) -> AbstractContextManager[Connection]:

@@ -35,6 +35,9 @@ from ._secret import Secret
 from ._sql_names import LONGEST_NAME
 
 _LONGEST_PAUSE = 100  # characters; it takes thirty
+# They would not write a row that is the same afterwards, however full the disk: so it is changed and
+# changed back, of which nobody sees anything before the commit.
+_SKIP_WHAT_STAYS_THE_SAME = ("mariadb", "mysql", "sqlite")
 _DIGITS = 18  # of a version, at most: a BIGINT has room for more writes than there will be
 
 
@@ -130,16 +133,17 @@ class LoginRow:
         return found
 
     def touch(self, connection: Connection, row: Row) -> bool:
-        """Change *row* and take that back, in one step; return whether it is *row* still.
+        """Write *row* as it is, in one step; return whether it is *row* still.
 
-        So a database that takes no writes says so, also if the row is absent. What stays the same
-        all the while SQLite and MySQL would not write at all, however full the disk.
+        So a database that takes no writes says so, also if the row is absent.
         """
-        raised = replace(row, version=row.version + 1)
-        there = self._update(connection, row, {"version": raised.version})
-        if there:
-            self._update(connection, raised, {"version": row.version})
-        connection.commit()
+        if connection.dialect.name in _SKIP_WHAT_STAYS_THE_SAME:
+            there = self._update(connection, row, {"version": row.version + 1})
+            raised = replace(row, version=row.version + 1)
+            there = there and self._update(connection, raised, {"version": row.version})
+            connection.commit()
+        else:
+            there = self._updated(connection, row, {"version": row.version})
         return there or self.read(connection).version == row.version
 
     def read_pause(self, connection: Connection) -> bytes | None:
