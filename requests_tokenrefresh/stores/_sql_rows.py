@@ -35,8 +35,8 @@ from ._secret import Secret
 from ._sql_names import LONGEST_NAME
 
 _LONGEST_PAUSE = 100  # characters; it takes thirty
-# They would not write a row that is the same afterwards, however full the disk: so it is changed and
-# changed back, of which nobody sees anything before the commit.
+# They would not write a row that is the same afterwards, however full the disk: so it is changed
+# and changed back, of which nobody sees anything before the commit.
 _SKIP_WHAT_STAYS_THE_SAME = ("mariadb", "mysql", "sqlite")
 _DIGITS = 18  # of a version, at most: a BIGINT has room for more writes than there will be
 

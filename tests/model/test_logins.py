@@ -6,7 +6,7 @@ from tests.model.machine import LoginMachine, ProcessesMachine
 from tests.support.length import few
 
 TestOneProcess = LoginMachine.TestCase
-TestOneProcess.settings = few(12, "model", stateful_step_count=40)
+TestOneProcess.settings = few(8, "model", stateful_step_count=40)
 
 TestTwoProcesses = ProcessesMachine.TestCase
-TestTwoProcesses.settings = few(8, "model", stateful_step_count=40)
+TestTwoProcesses.settings = few(5, "model", stateful_step_count=40)

@@ -26,7 +26,7 @@ from requests_tokenrefresh._errors import LoginRequiredError, RefreshFailedError
 from requests_tokenrefresh._token import Token
 from requests_tokenrefresh.refreshers import ClientCredentialsGrant, JSONRefresh, RefreshTokenGrant
 from requests_tokenrefresh.refreshers._quote import Secrets
-from tests.support.length import few
+from tests.support.length import few, long
 from tests.support.logins import Clock, make_source
 from tests.support.spellings import SPELLINGS
 
@@ -277,7 +277,7 @@ ECHOES = {
 
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
 @pytest.mark.parametrize("secret", SECRETS, ids=["refresh token", "client secret", "query"])
-@pytest.mark.parametrize("code", ["invalid_client", "custom"])
+@pytest.mark.parametrize("code", ["invalid_client", *long("attacks", "custom")])
 def test_a_server_that_repeats_a_secret_is_not_quoted(endpoint, code, secret, echo):
     description = f"bad: {echo(secret)}"
     endpoint.post(URL, json={"error": code, "error_description": description}, status=400)
