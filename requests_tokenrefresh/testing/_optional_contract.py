@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager, suppress
 
 import pytest
@@ -16,8 +17,9 @@ from .. import (
     StoreUnavailableError,
     TokenStore,
 )
-from ._contract_terms import NEW, NEWER, OLD, OPERATIONS, on_another_thread
+from ._contract_terms import NEW, NEWER, OLD, OPERATIONS, PATIENCE, on_another_thread
 from ._processes import OtherProcess
+from ._threads import run_together
 
 PAUSE = StoredPause(1_700_000_000.125, 2.5, 3)
 
@@ -84,6 +86,27 @@ class OptionalContract:
             with suppress(StoreLockLostError):
                 checking.ensure_can_save()
             assert store.load() == NEWER
+
+    def test_others_see_nothing_of_its_making_sure(
+        self, store: TokenStore, checking: ChecksSaving, other: TokenStore
+    ) -> None:
+        store.save(OLD)
+        sure = threading.Event()
+        places = iter(range(2))
+
+        def make_sure() -> None:
+            try:
+                for _ in range(20):
+                    checking.ensure_can_save()
+            finally:
+                sure.set()
+
+        def read() -> None:
+            while not sure.is_set():
+                assert other.load() == OLD
+
+        for outcome in run_together(2, lambda: read() if next(places) else make_sure(), PATIENCE):
+            outcome.result()
 
     def test_a_dead_backend_cannot_be_saved_to(
         self, store: TokenStore, checking: ChecksSaving, outage: AbstractContextManager[object]
