@@ -42,6 +42,7 @@ _BEARER = frozenset(
     }
 )
 
+_SHORTEST = 4  # characters of a token that can be told from a word
 _USUAL_TYPE = "Bearer"  # where nobody says another
 
 # Types whose use takes a signature or proof with every request (RFC 9449, the MAC draft): sent
@@ -338,6 +339,10 @@ def _type_in(fields: Mapping[str, Any], previous: Token | None) -> str:
                 "sent; if the server takes the token without one, pass token_type='Bearer' to the "
                 "grant"
             )
+        tokens = (fields["access_token"], fields["refresh_token"], _refresh_token_of(previous))
+        if any(isinstance(one, str) and len(one) >= _SHORTEST and one in name for one in tokens):
+            complain("token_type", "repeats a token")
+            return _USUAL_TYPE
     return read("token_type", scheme, {"token_type": name}) or _USUAL_TYPE
 
 

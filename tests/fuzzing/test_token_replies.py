@@ -199,6 +199,7 @@ def answered(kind: str, status: int, headers: dict[str, str], body: bytes) -> An
 @few(20)
 @given(REFRESHERS, STATUSES, HEADERS, BODIES)
 @example("grant", 200, {}, b'{"access_token": "a\r\nX: y"}')
+@example("grant", 200, {}, f'{{"access_token": "new", "token_type": "{REFRESH}"}}'.encode())
 @example("grant", 503, {"Retry-After": "Fri, 31 Dec 99999999999 23:59:59 GMT"}, b"")
 def test_any_answer_is_read(kind: str, status: int, headers: dict[str, str], body: bytes) -> None:
     check(answered(kind, status, headers, body), status=status)

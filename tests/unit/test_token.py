@@ -165,6 +165,18 @@ def test_a_type_that_is_no_scheme_means_bearer(
     assert said == ([True, True] if token_type else [])
 
 
+@pytest.mark.parametrize("echo", ["new-access", "new-refresh", "old-refresh", "x-old-refresh-x"])
+def test_a_type_that_repeats_a_token_is_no_scheme_to_be_shown_and_sent(
+    echo: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = {"access_token": "new-access", "refresh_token": "new-refresh", "token_type": echo}
+    token = read_reply(reply, received_at=NOW, previous=Token("old-access", "old-refresh"))
+    assert token.authorization == "Bearer new-access"
+    assert echo not in repr(token)
+    assert "token_type" in caplog.text
+    assert echo not in caplog.text
+
+
 @pytest.mark.parametrize("token_type", ["Bea rer", "Bearer\r\nX:", 7, ""])
 def test_a_token_is_not_made_with_a_type_that_is_no_scheme(token_type: Any) -> None:
     with pytest.raises(ValueError, match=r"^token_type is not the name of an authentication"):
