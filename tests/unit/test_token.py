@@ -177,6 +177,14 @@ def test_a_type_that_repeats_a_token_is_no_scheme_to_be_shown_and_sent(
     assert echo not in caplog.text
 
 
+@pytest.mark.parametrize(("access", "scheme"), [("JWTs", "Bearer"), ("mac", "mac")])
+def test_a_token_as_short_as_a_word_is_told_from_one_by_its_length(
+    access: str, scheme: str
+) -> None:
+    reply = {"access_token": access, "token_type": access}
+    assert fresh(**reply).token_type == scheme
+
+
 @pytest.mark.parametrize("token_type", ["Bea rer", "Bearer\r\nX:", 7, ""])
 def test_a_token_is_not_made_with_a_type_that_is_no_scheme(token_type: Any) -> None:
     with pytest.raises(ValueError, match=r"^token_type is not the name of an authentication"):
