@@ -33,9 +33,9 @@ from ._sqlite_file import make_private
 
 T = TypeVar("T")
 
-# PostgreSQL commits each statement, which spares it three of four. An SQLite that a user's engine
-# has told to do so does not: two updates are to be one step. MySQL's drivers would have to tell the
-# server, and SQLAlchemy takes no notice if the connection turns out to be dead by then.
+# PostgreSQL commits by itself, which spares it BEGIN and COMMIT. SQLite does not, even if a user's
+# engine says so: two updates are one step there. MySQL is left as it is: its drivers have to tell
+# the server, and SQLAlchemy takes no notice if the connection turns out to be dead by then.
 _COMMITS = {
     "postgresql": {"isolation_level": "AUTOCOMMIT"},
     "sqlite": {"isolation_level": "SERIALIZABLE"},

@@ -138,6 +138,9 @@ class LoginRow:
         So a database that takes no writes says so, also if the row is absent.
         """
         if connection.dialect.name in _SKIP_WHAT_STAYS_THE_SAME:
+            if connection.dialect.name != "sqlite":
+                # A user's engine may have told it to commit each statement.
+                connection.exec_driver_sql("START TRANSACTION")
             there = self._update(connection, row, {"version": row.version + 1})
             raised = replace(row, version=row.version + 1)
             there = there and self._update(connection, raised, {"version": row.version})
